@@ -8,31 +8,75 @@
 set -euo pipefail
 
 dev=${BASH_SOURCE[0]%/*}/deploy/dev
-for file in lib parts deps redis mariadb postgres kafka ferretdb; do
+for file in lib parts deps compile redis mariadb postgres kafka ferretdb workers nginx; do
     # shellcheck disable=SC1090
     source "$dev/$file.sh"
 done
 
 
 usage() {
-    echo "usage: ./build.sh deps | build | up | down | status"
+    cat <<'END'
+usage: ./build.sh COMMAND
+
+  deps [test]             install what is missing (test: for the tests, too)
+  build [--nginx-src DIR] compile into build/
+  up                      deps, build, then start all that does not run yet
+  down                    stop what up started; data stays
+  restart PART...         stop and start these parts
+  status                  parts, state, pid, memory, address
+  env                     the addresses, for eval in a shell
+  demo                    two users talk to each other
+  test [ARG...]           run the tests
+  bench [ARG...]          run the load generator
+  clean [data]            remove build/ (data: stop and remove the data, too)
+END
 }
 
 
-# One up, down or build at a time for each state directory.
+# Only one of a checkout changes things at a time.
 lock() {
-    mkdir -p "$VAR"
-    exec 9>"$VAR/lock"
-    flock 9
+    mkdir -p "$ROOT/var"
+    exec 9>"$ROOT/var/lock"
+    flock -n 9 || { echo 'waiting for another build.sh'; flock 9; }
+}
+
+
+up() {
+    local start=${EPOCHREALTIME/./}
+    deps_install "$@"
+    compile
+    parts_up
+    say up "$(printf 'done       %5s s  %s' "$(elapsed "$start")" "$(nginx_address)")"
+}
+
+
+# Replaces this process, with the lock released and the addresses in OPENIM_*.
+run() {
+    exec 9>&-
+    exec "$@"
 }
 
 
 command=${1-}
 shift || true
 case $command in
-deps)   lock; deps_install "$@" ;;
-up)     lock; deps_install; parts_up ;;
-down)   lock; parts_down ;;
-status) parts_status ;;
-*)      usage; exit 2 ;;
+deps)    lock; deps_install "$@" ;;
+build)   lock; deps_install; compile "$@" ;;
+up)      lock; up ;;
+down)    lock; parts_down ;;
+restart) lock; together down "$@"; together up "$@" ;;
+status)  parts_status ;;
+env)     parts_env ;;
+demo)    run "$BUILD/bin/openim-demo" "$@" ;;
+test)    lock; up test; run "$ROOT/tests/run.sh" "$@" ;;
+bench)   run "$ROOT/bench/run.sh" "$@" ;;
+clean)
+    lock
+    compile_clean
+    if [[ ${1-} == data ]]; then
+        parts_down
+        rm -rf "$DATA" "$RUN" "$LOGS"
+    fi
+    ;;
+*)       usage; exit 2 ;;
 esac

@@ -19,7 +19,11 @@ ferretdb_address() {
 
 
 ferretdb_ready() {
-    port_open "$(ferretdb_address)"
+    if ferretdb_external; then
+        port_open "$(ferretdb_address)"
+    else
+        mongo_command ping '' admin 2>/dev/null
+    fi
 }
 
 
@@ -36,7 +40,7 @@ ferretdb_fetch() {
     rm -rf "$work"
     mkdir -p "$work"
     cp "$ROOT"/deploy/dev/ferretdb/* "$work"
-    cd "$work"
+    cd "$work" || return
     GOFLAGS=-mod=mod "$go" mod tidy
     "$go" mod vendor
     echo $FERRETDB_VERSION >vendor/$package/build/version/version.txt
@@ -51,4 +55,67 @@ ferretdb_start() {
         --postgresql-url="postgres://postgres@127.0.0.1:$POSTGRES_PORT/ferretdb?pool_max_conns=100" \
         --state-dir="$DATA/ferretdb" --listen-addr="127.0.0.1:$FERRETDB_PORT" \
         --debug-addr=- --telemetry=disable --log-level=WARN
+}
+
+
+# FerretDB looks equal strings up by jsonb containment, which its own indexes do
+# not serve: a pull by block would read the whole collection. Real MongoDB gets
+# its ordinary index from openim-archive.
+ferretdb_prepare() {
+    local table
+    ! ferretdb_external || return 0
+    table=$(ferretdb_table openim msg)
+    [[ $table ]] || {
+        mongo_command create msg openim
+        table=$(ferretdb_table openim msg)
+    }
+    [[ $(postgres_query "select 1 from pg_indexes where indexname = '${table}_block'" ferretdb) ]] ||
+        postgres_query "create index ${table}_block on openim.$table
+            using gin ((_jsonb -> 'block') jsonb_path_ops) with (fastupdate = off)" ferretdb
+}
+
+
+# The table of a collection, or nothing.
+ferretdb_table() {
+    local names=$1._ferretdb_database_metadata
+    [[ ! $(postgres_query "select to_regclass('$names')" ferretdb) ]] ||
+        postgres_query "select _jsonb->>'table' from $names where _jsonb->>'_id' = '$2'" ferretdb
+}
+
+
+# mongo_command COMMAND VALUE DATABASE: sends {COMMAND: VALUE, $db: DATABASE} to
+# our FerretDB, true when the answer is {ok: 1}. There is no mongosh in Debian.
+mongo_command() {
+    local length=$((${#1} + ${#2} + ${#3} + 22)) reply
+
+    # header (length, id, answers to, OP_MSG), flags, kind of section, document
+    exec 3<>"/dev/tcp/127.0.0.1/$FERRETDB_PORT"
+    {
+        le32 $((length + 21)) 1 0 2013 0
+        printf '\0'
+        le32 "$length"
+        bson_string "$1" "$2"
+        bson_string \$db "$3"
+        printf '\0'
+    } >&3
+    reply=$(timeout 2 head -c 38 <&3 | od -An -v -tx1 -w64)
+    exec 3>&-
+    [[ $reply == *' 01 6f 6b 00 00 00 00 00 00 00 f0 3f 00' ]]
+}
+
+
+# le32 NUMBER...: as little-endian bytes.
+le32() {
+    local number
+    for number; do
+        printf '%b' "$(printf '\\x%02x' $((number & 255)) $((number >> 8 & 255)) \
+            $((number >> 16 & 255)) $((number >> 24 & 255)))"
+    done
+}
+
+
+bson_string() {
+    printf '\x02%s\0' "$1"
+    le32 $((${#2} + 1))
+    printf '%s\0' "$2"
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # What all parts share: paths, ports and addresses, timed steps, and processes
 # that are started in the background, waited for and stopped.
@@ -11,8 +11,8 @@ VAR=${OPENIM_VAR:-$ROOT/var}
 [[ $VAR == /* ]] || VAR=$PWD/$VAR
 RUN=$VAR/run LOGS=$VAR/log DATA=$VAR/data
 CACHE=$ROOT/var/cache                   # shared by all instances of a checkout
-BUILD=${OPENIM_BUILD:-$ROOT/build${SANITIZE:+-${CC:-gcc}-${SANITIZE//,/-}}}
-FAIL_LINES=20                           # of a log, shown when a step fails
+BUILD=$ROOT/build${CC:+-${CC##*/}}${SANITIZE:+-san}
+FAIL_LINES=30                           # of a log, shown when a step fails
 
 # A build.sh that was called by ours must not take our servers for the caller's.
 for variable in ${OPENIM_OWN-}; do
@@ -32,7 +32,7 @@ setting() {
 
 # own NAME: whether the address NAME is one that we gave, not the caller.
 own() {
-    [[ " $OPENIM_OWN " == *" $1 "* ]]
+    [[ "$OPENIM_OWN " == *" $1 "* ]]
 }
 
 
@@ -71,11 +71,12 @@ say() {
 }
 
 
-# fail NAME LOG: says which log to read, shows its end, and gives up.
+# fail NAME LOG: says which log to read, shows the end of what this run wrote to
+# it, and gives up.
 fail() {
     {
         say "$1" "FAILED, see $2"
-        tail -n $FAIL_LINES "$2" | sed 's/^/    | /'
+        tac "$2" | sed '/^--- /q' | head -n $FAIL_LINES | tac | sed 's/^/    | /'
     } >&2
     exit 1
 }
@@ -94,17 +95,16 @@ logged() {
 }
 
 
-# step NAME LOG COMMAND...: says so, runs it with its output in LOG, and prints
-# the time it took.
+# step NAME LOG COMMAND...: runs it with its output in LOG and prints the time.
 step() {
     local name=$1 log=$2 start=${EPOCHREALTIME/./}
     shift 2
 
     mkdir -p "${log%/*}"
     : >"$log"
-    say "$name" "... (log: $log)"
+    printf '  %-10s ' "$name"
     logged "$name" "$log" "$@"
-    say "$name" "$(printf 'done       %5s s' "$(elapsed "$start")")"
+    printf 'done       %5s s\n' "$(elapsed "$start")"
 }
 
 

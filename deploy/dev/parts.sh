@@ -9,7 +9,8 @@
 # and, where needed:
 #   external  true when the caller named a running one to use instead
 #   absent    prints why it cannot be started yet (not built), or nothing
-#   stale     true when it runs but what it runs has changed
+#   stale     true when what it runs has changed since its start
+#   pid       prints the process to show, if that is not the one of the pid file
 #   prepare   makes what the other parts expect in it; quick when it is there
 # Parts of one layer start together; a layer waits for the one before.
 
@@ -73,7 +74,7 @@ part_up() {
         echo "--- $(date '+%F %T') up" >>"$log"
         logged "$name" "$log" "$name"_start
         await "${OPENIM_START_TIMEOUT:-60}" part_usable "$name" || true
-        "$name"_ready && pid_of "$name" >/dev/null || fail "$name" "$log"
+        if ! "$name"_ready || ! pid_of "$name" >/dev/null; then fail "$name" "$log"; fi
     fi
     if part_has "$name" prepare; then
         logged "$name" "$log" "$name"_prepare
@@ -82,16 +83,18 @@ part_up() {
 }
 
 
-# Stops NAME if it is ours. A part that ignores its signal is killed.
+# Stops NAME if it is ours. A part that ignores its signal is killed, together
+# with what it started: spawn made it the leader of a process group.
 part_down() {
     local name=$1 start=${EPOCHREALTIME/./} pid signal seconds how=stopped
 
     pid=$(pid_of "$name") || { rm -f "$RUN/$name.pid"; return 0; }
     read -r _ _ signal seconds < <(awk -v name="$name" '$1 == name' <<<"$PARTS")
     kill -"$signal" "$pid"
+    kill -CONT -- "-$pid"               # a test may have stopped some of it
     await "$seconds" part_gone "$name" || {
         how=killed
-        kill -KILL "$pid"
+        kill -KILL -- "-$pid"
         await 5 part_gone "$name"
     }
     rm -f "$RUN/$name.pid"
@@ -123,6 +126,7 @@ together() {
 parts_up() {
     local layer
     mkdir -p "$RUN" "$LOGS" "$DATA"
+    chmod 755 "$VAR" "$RUN" "$LOGS" "$DATA"
     for layer in $(part_layers); do
         # shellcheck disable=SC2046
         together up $(parts_of "$layer")
@@ -155,17 +159,27 @@ tree_rss() {
 parts_status() {
     local name pid state rss
     printf '%-10s %-9s %7s %8s  %s\n' part state pid 'rss MiB' address
-    for name in $(awk '{print $1}' <<<"$PARTS"); do
+    while read -r name _; do
         pid=- rss=-
         if part_is "$name" external; then
             state=external
         elif pid=$(pid_of "$name"); then
             state=ready rss=$(tree_rss "$pid")
             "$name"_ready || state=starting
+            ! part_has "$name" pid || pid=$("$name"_pid) || pid=-
         else
             pid=- state=down
             [[ -z $(part_absent "$name") ]] || state=absent
         fi
         printf '%-10s %-9s %7s %8s  %s\n' "$name" $state "$pid" "$rss" "$("$name"_address)"
+    done <<<"$PARTS"
+}
+
+
+# Shell commands that set what this instance's programs see.
+parts_env() {
+    local name
+    for name in BUILD VAR OPENIM_OWN $OPENIM_OWN; do
+        printf 'export %s=%q\n' "$name" "${!name}"
     done
 }

@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+#
+# Our workers, each under supervise.sh. Their addresses come from the OPENIM_*
+# variables of lib.sh, which go before config/openim.conf.
+
+worker_start() {
+    local program=openim-$1
+    spawn "$1" root "$ROOT/deploy/dev/supervise.sh" "$RUN/$program.pid" \
+        "$BUILD/bin/$program" -c "$ROOT/config/openim.conf"
+}
+
+
+worker_pid() {
+    local pid
+    { read -r pid <"$RUN/openim-$1.pid" && kill -0 "$pid" && echo "$pid"; } 2>/dev/null
+}
+
+
+worker_absent() {
+    [[ -x $BUILD/bin/openim-$1 ]] || echo 'not built yet'
+}
+
+
+worker_stale() {
+    [[ $BUILD/bin/openim-$1 -nt $RUN/$1.pid || $ROOT/config/openim.conf -nt $RUN/$1.pid ]]
+}
+
+
+logic_start() { worker_start logic; }
+logic_ready() { worker_pid logic >/dev/null; }
+logic_pid() { worker_pid logic; }
+logic_absent() { worker_absent logic; }
+logic_stale() { worker_stale logic; }
+logic_address() { echo -; }
+
+archive_start() { worker_start archive; }
+archive_ready() { worker_pid archive >/dev/null; }
+archive_pid() { worker_pid archive; }
+archive_absent() { worker_absent archive; }
+archive_stale() { worker_stale archive; }
+archive_address() { echo -; }
