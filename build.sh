@@ -18,7 +18,7 @@ usage() {
     cat <<'END'
 usage: ./build.sh COMMAND
 
-  deps [test]             install what is missing (test: for the tests, too)
+  deps [build|run|test]   install what is missing to compile, run (default), test
   build [--nginx-src DIR] compile into build/
   up                      deps, build, then start all that does not run yet
   down                    stop what up started; data stays
@@ -43,7 +43,7 @@ lock() {
 
 up() {
     local start=${EPOCHREALTIME/./}
-    deps_install "$@"
+    deps_install "$1"
     compile
     parts_up
     say up "$(printf 'done       %5s s  %s' "$(elapsed "$start")" "$(nginx_address)")"
@@ -61,8 +61,8 @@ command=${1-}
 shift || true
 case $command in
 deps)    lock; deps_install "$@" ;;
-build)   lock; deps_install; compile "$@" ;;
-up)      lock; up ;;
+build)   lock; deps_install build; compile "$@" ;;
+up)      lock; up run ;;
 down)    lock; parts_down ;;
 restart) lock; together down "$@"; together up "$@" ;;
 status)  parts_status ;;
