@@ -1,0 +1,85 @@
+/*
+ * Kafka as the lanes see it: a consumer that says when partitions come and go, a producer whose delivery reports come
+ * back in the lane's own thread, a reader of a closed range for take-overs. librdkafka stays in oim_kafka.c.
+ *
+ * One lane thread owns one consumer and one producer, and sleeps in oim_kafka_wait on both.
+ */
+#ifndef OIM_KAFKA_H
+#define OIM_KAFKA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct oim_conf;
+struct oim_kafka_consumer;
+struct oim_kafka_producer;
+struct oim_kafka_wait;
+
+struct oim_kafka_record {
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp; /* ms, of the log */
+    const uint8_t *key, *value;
+    size_t key_len, len;
+    void *handle; /* ours */
+};
+
+/* ---- consumer ---- */
+
+struct oim_kafka_events {
+    /* A partition was given to this consumer. committed = the group's offset or -1. Returns the offset to start from
+     * (-1: committed, or the beginning when there is none), or -2 to be asked again a second later (a store is away). */
+    int64_t (*assigned)(void *ctx, int32_t partition, int64_t committed);
+    void (*revoked)(void *ctx, int32_t partition, bool lost); /* lost: do not commit */
+};
+
+/* group "openim-logic-msg" etc.; static membership: group.instance.id = <conf instance>-<lane>. Auto commit is off.
+ * max.poll.interval is a day: liveness is the session time-out, a lane may wait for its stores. */
+struct oim_kafka_consumer *oim_kafka_consumer_new(const struct oim_conf *conf, const char *topic, const char *group, const char *lane,
+                                                  const struct oim_kafka_events *events, void *ctx);
+void oim_kafka_consumer_free(struct oim_kafka_consumer *c); /* commits nothing; leaves the group only on orderly stop of a dynamic member */
+
+/* Up to max records, waits at most timeout_ms for the first. Runs the events. 0 or more; OIM_EFATAL when fenced by another
+ * process with the same instance name (logged with what to do). Free what was returned. */
+int oim_kafka_poll(struct oim_kafka_consumer *c, struct oim_kafka_record *records, int max, int timeout_ms);
+void oim_kafka_records_free(struct oim_kafka_record *records, int n);
+
+/* next = first offset not done. Asynchronous unless wait. OIM_EUNAVAIL is retried by the next commit. */
+int oim_kafka_commit(struct oim_kafka_consumer *c, int32_t partition, int64_t next, bool wait);
+int oim_kafka_pause(struct oim_kafka_consumer *c, int32_t partition, bool pause);
+int oim_kafka_seek(struct oim_kafka_consumer *c, int32_t partition, int64_t offset);
+
+/* ---- producer: acks=all, idempotent, message.timeout 0 (a broker outage is waited out, order is kept) ---- */
+
+struct oim_kafka_producer *oim_kafka_producer_new(const struct oim_conf *conf, const char *name);
+void oim_kafka_producer_free(struct oim_kafka_producer *p);
+
+/* partition -1 = by key (murmur2, as the gateway's). The value is copied. opaque comes back in the report.
+ * OIM_OK, OIM_ELIMIT (queue full: wait for reports), OIM_EPARSE (too large), OIM_EFATAL. */
+int oim_kafka_produce(struct oim_kafka_producer *p, const char *topic, int32_t partition, const void *key, size_t key_len,
+                      const void *value, size_t len, void *opaque);
+
+/* Delivery reports since the last call, in order per partition. err OIM_OK, or OIM_EFATAL. Returns how many were given. */
+typedef void (*oim_kafka_report)(void *ctx, void *opaque, int err, int32_t partition, int64_t offset);
+int oim_kafka_reports(struct oim_kafka_producer *p, oim_kafka_report report, void *ctx, int timeout_ms);
+size_t oim_kafka_inflight(const struct oim_kafka_producer *p);
+
+/* ---- sleeping on both ---- */
+
+struct oim_kafka_wait *oim_kafka_wait_new(struct oim_kafka_consumer *c, struct oim_kafka_producer *p); /* either may be NULL */
+void oim_kafka_wait_free(struct oim_kafka_wait *w);
+int oim_kafka_wait_ms(struct oim_kafka_wait *w, int timeout_ms); /* 1: something is there, 0: time is over. Also woken by _wake */
+void oim_kafka_wake(struct oim_kafka_wait *w);                    /* from any thread */
+
+/* ---- topics ---- */
+
+/* Waits for the broker and the topic; logs once a second what it waits for. Returns the partition count, or OIM_EFATAL when *stop. */
+int oim_kafka_partitions(const struct oim_conf *conf, const char *topic, const volatile bool *stop);
+
+/* Calls row for every record of [from, to) in order; gives up with OIM_EUNAVAIL after timeout_ms without progress. A `from` below the
+ * log start begins at the log start. row returns 0 to go on. */
+int oim_kafka_read(const struct oim_conf *conf, const char *topic, int32_t partition, int64_t from, int64_t to, int timeout_ms,
+                   int (*row)(void *ctx, const struct oim_kafka_record *record), void *ctx);
+
+#endif

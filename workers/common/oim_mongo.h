@@ -1,0 +1,32 @@
+/*
+ * The recent messages in MongoDB (docs/records.md): insert a batch, read blocks. libmongoc and bson stay in oim_mongo.c.
+ * One client per lane. OIM_EUNAVAIL when the server is away (circuit of 500 ms after a failure).
+ */
+#ifndef OIM_MONGO_H
+#define OIM_MONGO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct oim_arena;
+struct oim_conf;
+struct oim_mongo;
+
+struct oim_mongo_msg {
+    const char *conversation_id, *send_id, *client_msg_id;
+    int64_t seq, send_time; /* ms */
+    int32_t content_type;
+    const uint8_t *data; /* packed MsgData */
+    size_t len;
+};
+
+struct oim_mongo *oim_mongo_new(const struct oim_conf *conf, const char *name);
+void oim_mongo_free(struct oim_mongo *mg);
+int oim_mongo_prepare(struct oim_mongo *mg); /* collection and the indexes that the server accepts; idempotent */
+/* Unordered; duplicates of _id are not errors (the batch may be a repeat). */
+int oim_mongo_insert(struct oim_mongo *mg, const struct oim_mongo_msg *msgs, size_t n);
+/* All stored messages of seqs lo..hi (inclusive) of one conversation, ascending, in arena memory: whole blocks are read by equality. */
+int oim_mongo_read(struct oim_mongo *mg, struct oim_arena *a, const char *conversation_id, int64_t lo, int64_t hi,
+                   struct oim_mongo_msg **msgs, size_t *n);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * A blocking, pipelined Redis connection, one per lane. Connects by itself, with time-outs; every call may return
+ * OIM_EUNAVAIL. hiredis never shows outside.
+ *
+ *   oim_redis_add(rds, "HGET %s %s", key, field);    queue any number (hiredis format; %b takes pointer, size_t)
+ *   if (oim_redis_run(rds) == OIM_OK)                one write, one read, all replies kept until the next add or reset
+ *       v = oim_redis_reply(rds, 0);
+ */
+#ifndef OIM_REDIS_H
+#define OIM_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct oim_conf;
+struct oim_redis;
+
+enum oim_redis_type { OIM_REDIS_NIL, OIM_REDIS_STRING, OIM_REDIS_INTEGER, OIM_REDIS_ARRAY, OIM_REDIS_ERROR };
+
+/* Borrowed view of one reply, valid until the next add or reset. */
+struct oim_redis_value {
+    enum oim_redis_type type;
+    const char *str; /* NUL-terminated, may hold NULs */
+    size_t len;
+    long long integer;
+    size_t elements;
+    const void *node; /* for _at */
+};
+
+struct oim_redis *oim_redis_new(const struct oim_conf *conf, const char *name);
+void oim_redis_free(struct oim_redis *rds);
+int oim_redis_add(struct oim_redis *rds, const char *fmt, ...);
+int oim_redis_add_argv(struct oim_redis *rds, int argc, const char **argv, const size_t *lens);
+int oim_redis_run(struct oim_redis *rds);   /* OIM_OK, OIM_EUNAVAIL. Error replies of single commands are values, not failures */
+size_t oim_redis_count(const struct oim_redis *rds); /* queued or answered */
+struct oim_redis_value oim_redis_reply(const struct oim_redis *rds, size_t index);
+struct oim_redis_value oim_redis_at(const struct oim_redis_value *array, size_t index);
+void oim_redis_reset(struct oim_redis *rds);
+unsigned oim_redis_generation(const struct oim_redis *rds); /* grows with every connection made */
+
+#endif
