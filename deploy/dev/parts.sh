@@ -143,35 +143,38 @@ parts_down() {
 }
 
 
-# Resident MiB of process $1 and all below it.
-tree_rss() {
-    ps -eo pid=,ppid=,rss= | awk -v root="$1" '
-        {rss[$1] = $3; kids[$2] = kids[$2] " " $1}
-        function sum(p,  list, n, i, s) {
-            s = rss[p]; n = split(kids[p], list, " ")
-            for (i = 1; i <= n; i++) s += sum(list[i])
-            return s
+# MiB of process $1 and all below it; what they share counts once (Pss).
+part_memory() {
+    ps -eo pid=,ppid= | awk -v root="$1" '
+        {kids[$2] = kids[$2] " " $1}
+        function walk(pid,  list, n, i, file, line) {
+            file = "/proc/" pid "/smaps_rollup"
+            while ((getline line <file) > 0)
+                if (line ~ /^Pss:/) { split(line, list); kb += list[2] }
+            close(file)
+            n = split(kids[pid], list)
+            for (i = 1; i <= n; i++) walk(list[i])
         }
-        END {printf "%d", sum(root) / 1024}'
+        END {walk(root); printf "%d", kb / 1024}'
 }
 
 
 parts_status() {
-    local name pid state rss
-    printf '%-10s %-9s %7s %8s  %s\n' part state pid 'rss MiB' address
+    local name pid state memory
+    printf '%-10s %-9s %7s %8s  %s\n' part state pid MiB address
     while read -r name _; do
-        pid=- rss=-
+        pid=- memory=-
         if part_is "$name" external; then
             state=external
         elif pid=$(pid_of "$name"); then
-            state=ready rss=$(tree_rss "$pid")
+            state=ready memory=$(part_memory "$pid")
             "$name"_ready || state=starting
             ! part_has "$name" pid || pid=$("$name"_pid) || pid=-
         else
             pid=- state=down
             [[ -z $(part_absent "$name") ]] || state=absent
         fi
-        printf '%-10s %-9s %7s %8s  %s\n' "$name" $state "$pid" "$rss" "$("$name"_address)"
+        printf '%-10s %-9s %7s %8s  %s\n' "$name" $state "$pid" "$memory" "$("$name"_address)"
     done <<<"$PARTS"
 }
 
