@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Kills and pauses every part under load and checks the promises of the design afterwards. fault.sh starts the servers.
+
+    fault.py                 all faults          fault.py logic redis-wiped          these
+Environment: what `./build.sh env` prints, of an instance that may be broken. Each fault: 200 messages a second between five pairs of
+users, three seconds of calm, the fault, the repair, five seconds of calm, then check.py. Prints `ok N name` lines and the closing line.
+"""
+
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from chat import Chat, Place
+from check import judge
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+ENV = os.environ
+VAR, BUILD = ENV["VAR"], ENV["BUILD"]
+PAIRS, RATE = 5, 200
+RUN = format(int(time.time() * 1000), "x")
+
+
+def pid_of(part):
+    worker = os.path.join(VAR, "run", f"openim-{part}.pid")
+    with open(worker if os.path.exists(worker) else os.path.join(VAR, "run", f"{part}.pid"), encoding="ascii") as file:
+        return int(file.readline())
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(p) for p in file.read().split()]
+
+
+def build(*words):
+    subprocess.run([os.path.join(ROOT, "build.sh"), *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def kill(pid, number=signal.SIGKILL):
+    os.kill(pid, number)
+
+
+def until(what, seconds, done):
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what} did not happen in {seconds} s")
+        time.sleep(0.05)
+
+
+def killed_worker(part):
+    """The supervisor brings it back."""
+    def fault(_):
+        old = pid_of(part)
+        kill(old)
+        until(f"restart of {part}", 20, lambda: _new_pid(part, old))
+    return fault
+
+
+def _new_pid(part, old):
+    try:
+        return pid_of(part) != old
+    except (OSError, ValueError):
+        return False
+
+
+def killed_server(part, away=2.0, wipe=()):
+    """kill -9, `away` seconds without it, then started again; with `wipe`, without these of its files."""
+    def fault(_):
+        pid = pid_of(part)
+        for child in children(pid):
+            kill(child)
+        kill(pid)
+        time.sleep(away)
+        for pattern in wipe:
+            for path in glob.glob(os.path.join(VAR, "data", part, pattern)):
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        build("restart", part)
+    return fault
+
+
+def killed_nginx_worker(_):
+    master = pid_of("nginx")
+    workers = children(master)
+    kill(workers[0])
+    until("a new nginx worker", 10, lambda: len(children(master)) == len(workers) and workers[0] not in children(master))
+
+
+def reloaded_nginx(_):
+    master = pid_of("nginx")
+    workers = children(master)
+    kill(master, signal.SIGHUP)
+    until("new nginx workers", 20, lambda: not set(workers) & set(children(master)))
+
+
+def paused_logic(_):
+    """A second logic takes over from one that is stopped; the first wakes up and must not speak for the partitions."""
+    second = subprocess.Popen([os.path.join(BUILD, "bin", "openim-logic"), "-c", os.path.join(ROOT, "config", "openim.conf")],
+                              stderr=open(os.path.join(VAR, "log", "logic-second.log"), "w", encoding="utf-8"))
+    try:
+        time.sleep(3)                       # both share the partitions
+        first = pid_of("logic")
+        kill(first, signal.SIGSTOP)
+        time.sleep(12)                      # Kafka's session time-out is 6 s
+        kill(first, signal.SIGCONT)
+        time.sleep(4)
+    finally:
+        second.terminate()
+        second.wait()
+
+
+FAULTS = {
+    "nothing": lambda _: None,
+    "logic": killed_worker("logic"),
+    "logic-paused": paused_logic,
+    "archive": killed_worker("archive"),
+    "nginx-worker": killed_nginx_worker,
+    "nginx-reload": reloaded_nginx,
+    "kafka": killed_server("kafka"),
+    "redis": killed_server("redis"),
+    "redis-wiped": killed_server("redis", wipe=("*",)),
+    "mariadb": killed_server("mariadb"),
+    "mongo": killed_server("ferretdb"),
+    "postgres": killed_server("postgres"),
+}
+
+
+def one(place, mysql, name):
+    users = [f"f{RUN}{name.replace('-', '')}{n}" for n in range(2 * PAIRS)]
+    place.register(users)
+    chats = [Chat(place, u, users[n ^ 1], 2 * PAIRS / RATE) for n, u in enumerate(users)]
+    for chat in chats:
+        chat.start()
+    time.sleep(3)
+    began = time.monotonic()
+    FAULTS[name](place)
+    repaired = time.monotonic()
+    until("an acknowledgement for everybody after the repair", 90, lambda: all(c.last_ack > repaired for c in chats))
+    back = max(c.last_ack for c in chats) - repaired
+    time.sleep(5)
+    for chat in chats:
+        chat.stop.set()
+    for chat in chats:
+        chat.join(150)
+    found = judge(place, mysql, chats)
+    errors = {}
+    for chat in chats:
+        for what, count in chat.errors.items():
+            errors[what] = errors.get(what, 0) + count
+    print(f"# {name}: {sum(len(c.acked) for c in chats)} acknowledged, fault {repaired - began:.1f} s, everybody served "
+          f"{back:.1f} s after the repair, clients saw {errors or 'no error'}")
+    return found
+
+
+def main():
+    names = sys.argv[1:] or list(FAULTS)
+    unknown = [n for n in names if n not in FAULTS]
+    if unknown:
+        print(f"no fault {unknown[0]}; there are: {' '.join(FAULTS)}", file=sys.stderr)
+        return 2
+    host, port = ENV["OPENIM_MYSQL_ADDRESS"].split(":")
+    mysql = ["mariadb", "-h", host, "-P", port, "-u", ENV["OPENIM_MYSQL_USER"], f"-p{ENV['OPENIM_MYSQL_PASSWORD']}",
+             ENV["OPENIM_MYSQL_DATABASE"]]
+    place = Place("http://" + ENV["OPENIM_REST_ADDRESS"], "ws://" + ENV["OPENIM_WS_ADDRESS"],
+                  ENV.get("OPENIM_SECRET", "openIM123"), ENV.get("OPENIM_ADMIN", "imAdmin"))
+    passed = failed = 0
+    for number, name in enumerate(names, 1):
+        try:
+            found = one(place, mysql, name)
+        except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+            found = [f"{type(error).__name__}: {error}"]
+            build("up")
+        passed, failed = passed + (not found), failed + bool(found)
+        print(f"{'not ok' if found else 'ok'} {number} {name}" + (": " + found[0] if found else ""))
+        for line in found[1:]:
+            print(f"#   {line}")
+        sys.stdout.flush()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
