@@ -1,0 +1,89 @@
+#!/bin/bash
+#
+# All tests against the instance that `./build.sh up` started: tests/run.sh [SUITE...]
+# `./build.sh test [SUITE...]` calls it. A suite is a command that closes with
+# "N passed, N failed"; its output is kept in var/log/test-SUITE.log and shown when
+# it fails. The last line here adds all of them up.
+
+set -uo pipefail
+
+ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
+LOGS=${OPENIM_VAR:-$ROOT/var}/log
+cd "$ROOT" || exit 2
+env=$(./build.sh env) && eval "$env" || exit 2
+
+SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
+
+#       name       command
+SUITES="unit       unit gcc
+        clang      clang_build
+        sanitize   unit san
+        store      make -s -C tests/store check BUILD=$BUILD
+        module     tests/module/run.sh
+        contract   tests/system/contract.sh
+        sdk        sdk
+        fuzz       make -s -C tests/fuzz run SECONDS=60 BUILD=$ROOT/build-fuzz
+        fault      tests/fault/fault.sh"
+
+
+# Every directory of unit tests, compiled in one way.
+unit() {
+    local way=$1 dir build=$BUILD passed=0 failed=0 out flags=()
+    if [[ $way == san ]]; then
+        build=$ROOT/build-unit-san
+        flags=("CFLAGS_EXTRA=$SAN" "LDFLAGS_EXTRA=$SAN")
+    fi
+    make -s -C proto "BUILD=$build" "${flags[@]}" || return 1
+    for dir in tests/unit/*/; do
+        out=$(make -s -C "$dir" check "BUILD=$build" "${flags[@]}" 2>&1)
+        echo "$out"
+        [[ $(tail -n 1 <<<"$out") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]] || return 1
+        ((passed += BASH_REMATCH[1], failed += BASH_REMATCH[2], 1))
+    done
+    echo "$passed passed, $failed failed"
+}
+
+
+# Warnings are errors in both compilers; gcc built what runs here.
+clang_build() {
+    if CC=clang ./build.sh build; then echo '1 passed, 0 failed'; else echo '0 passed, 1 failed'; fi
+}
+
+
+sdk() {
+    OIM_API=http://$OPENIM_REST_ADDRESS OIM_WS=ws://$OPENIM_WS_ADDRESS \
+        OIM_SDK_CACHE=$ROOT/var/cache/sdk tests/sdk/run.sh "$@"
+}
+
+
+passed=0 failed=0 unknown=''
+mkdir -p "$LOGS"
+for name in "$@"; do
+    grep -qE "^ *$name " <<<"$SUITES" || unknown=$name
+done
+[[ -z $unknown ]] || { echo "no suite $unknown; there are:" $(awk '{print $1}' <<<"$SUITES"); exit 2; }
+
+while read -r name command; do
+    [[ $# == 0 || " $* " == *" $name "* ]] || continue
+    log=$LOGS/test-$name.log start=$SECONDS
+    # shellcheck disable=SC2086
+    $command >"$log" 2>&1 </dev/null
+    code=$?
+    line=$(grep -aE '^([^ ]+: )?[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+    if [[ $line =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
+        ((passed += BASH_REMATCH[1], failed += BASH_REMATCH[2], 1))
+        ((code == 0 || BASH_REMATCH[2] > 0)) || ((failed += 1))
+    else
+        line='no closing line' code=1
+        ((failed += 1))
+    fi
+    printf '  %-10s %4d s  %s\n' "$name" $((SECONDS - start)) "$line"
+    if ((code != 0)) || [[ $line != *' 0 failed'* ]]; then
+        grep -aE '^not ok|error:|ERROR|FAILED' "$log" | head -n 40
+        tail -n 15 "$log"
+        echo "  see $log"
+    fi
+done <<<"$SUITES"
+
+echo "$passed passed, $failed failed"
+((failed == 0))

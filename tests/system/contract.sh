@@ -1,0 +1,39 @@
+#!/bin/bash
+#
+# Plays the recorded steps that this version answers for. Steps that need routes
+# of a later issue are in contract-later.txt ("scenario: step"): they may fail, and one of
+# them that passes is reported, so that the list only shrinks.
+
+set -uo pipefail
+
+here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+
+for only in auth/ http/ ws/ msg/send msg/status; do
+    python3 "$here/../contract/contract.py" --only "$only" \
+        --api "http://$OPENIM_REST_ADDRESS" --ws "ws://$OPENIM_WS_ADDRESS"
+done | grep -vE '^[0-9]+ passed' >"$out"
+
+# sets: name of a step -> ok | not ok
+awk -v later="$here/contract-later.txt" '
+    BEGIN { while ((getline line <later) > 0) if (line !~ /^#/ && line != "") wait[line] = 1 }
+    {
+        ok = /^ok /
+        name = $0
+        sub(/^(not )?ok [0-9]+ /, "", name)
+        step = name
+        for (w in wait) if (index(name, w) == 1) step = w
+        if (step in wait) {
+            seen[step] = 1
+            if (ok) print "# passes now, take it off the list: " step
+            next
+        }
+        print
+        if (ok) passed++; else failed++
+    }
+    END {
+        for (w in wait) if (!(w in seen)) { print "not ok " w ": listed, but there is no such step"; failed++ }
+        printf "%d passed, %d failed\n", passed, failed
+        exit failed > 0 || passed == 0
+    }' "$out"
