@@ -27,6 +27,9 @@ struct oim_conf {
 
 /* path may be NULL. Prints what is wrong and what to do to stderr and returns OIM_EPARSE. */
 int oim_conf_load(struct oim_conf *conf, const char *path);
+/* Sets general.instance to <hostname>-<n>, n the first slot of this role that no other process of this host has locked in state_dir.
+ * A setting that is there stays. */
+int oim_conf_claim_instance(struct oim_conf *conf, const char *role);
 void oim_conf_free(struct oim_conf *conf);
 void oim_conf_print_sample(void);
 void oim_conf_print_markdown(void);
