@@ -1,6 +1,6 @@
 -- Users, relations, conversations, version logs. Times are ms since 1970. Ids compare bytewise (utf8mb4_bin).
 
-CREATE TABLE users (
+CREATE TABLE IF NOT EXISTS users (
   user_id            VARCHAR(255) NOT NULL,
   nickname           VARCHAR(255) NOT NULL DEFAULT '',
   face_url           TEXT NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE users (
   UNIQUE KEY storage_order (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE friends (
+CREATE TABLE IF NOT EXISTS friends (
   owner_user_id  VARCHAR(255) NOT NULL,
   friend_user_id VARCHAR(255) NOT NULL,
   remark         VARCHAR(255) NOT NULL DEFAULT '',
@@ -30,7 +30,7 @@ CREATE TABLE friends (
   UNIQUE KEY storage_order (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE friend_requests (
+CREATE TABLE IF NOT EXISTS friend_requests (
   from_user_id  VARCHAR(255) NOT NULL,
   to_user_id    VARCHAR(255) NOT NULL,
   handle_result INT NOT NULL DEFAULT 0,
@@ -44,7 +44,7 @@ CREATE TABLE friend_requests (
   KEY recipient (to_user_id, create_time)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE blacks (
+CREATE TABLE IF NOT EXISTS blacks (
   owner_user_id VARCHAR(255) NOT NULL,
   block_user_id VARCHAR(255) NOT NULL,
   create_time   BIGINT NOT NULL,
@@ -56,7 +56,7 @@ CREATE TABLE blacks (
   UNIQUE KEY storage_order (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE chat_groups (
+CREATE TABLE IF NOT EXISTS chat_groups (
   group_id       VARCHAR(255) NOT NULL,
   group_name     VARCHAR(255) NOT NULL DEFAULT '',
   notification   TEXT NOT NULL,
@@ -75,7 +75,7 @@ CREATE TABLE chat_groups (
   PRIMARY KEY (group_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE group_members (
+CREATE TABLE IF NOT EXISTS group_members (
   group_id       VARCHAR(255) NOT NULL,
   user_id        VARCHAR(255) NOT NULL,
   nickname       VARCHAR(255) NOT NULL DEFAULT '',
@@ -93,7 +93,7 @@ CREATE TABLE group_members (
   UNIQUE KEY storage_order (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE conversations (
+CREATE TABLE IF NOT EXISTS conversations (
   owner_user_id     VARCHAR(255) NOT NULL,
   conversation_id   VARCHAR(520) NOT NULL,
   recv_msg_opt      INT NOT NULL DEFAULT 0,
@@ -121,7 +121,7 @@ CREATE TABLE conversations (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 -- Per (conversation, user): 0 = unset. read_seq is never lowered (GREATEST).
-CREATE TABLE seq_user (
+CREATE TABLE IF NOT EXISTS seq_user (
   user_id         VARCHAR(255) NOT NULL,
   conversation_id VARCHAR(520) NOT NULL,
   owner_hash      BINARY(16) NOT NULL,
@@ -133,7 +133,7 @@ CREATE TABLE seq_user (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 -- rest.md D.1. kind: 1 friend, 2 join, 3 member, 4 conversation.
-CREATE TABLE version_docs (
+CREATE TABLE IF NOT EXISTS version_docs (
   kind      TINYINT NOT NULL,
   owner_id  VARCHAR(255) NOT NULL,
   doc_id    BINARY(12) NOT NULL,
@@ -141,7 +141,7 @@ CREATE TABLE version_docs (
   PRIMARY KEY (kind, owner_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE version_entries (
+CREATE TABLE IF NOT EXISTS version_entries (
   kind       TINYINT NOT NULL,
   owner_id   VARCHAR(255) NOT NULL,
   element_id VARCHAR(520) NOT NULL,

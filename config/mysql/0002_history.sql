@@ -1,6 +1,6 @@
 -- The full history and the archive's own position.
 
-CREATE TABLE msg_history (
+CREATE TABLE IF NOT EXISTS msg_history (
   conversation_id VARCHAR(520) NOT NULL,
   seq             BIGINT NOT NULL,
   dedup           BINARY(16) NOT NULL,       -- docs/records.md, Duplicates
@@ -24,7 +24,7 @@ CREATE TABLE msg_history (
   KEY sender (send_id, send_time)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE conversation_seq (
+CREATE TABLE IF NOT EXISTS conversation_seq (
   conversation_id VARCHAR(520) NOT NULL,
   archived_seq    BIGINT NOT NULL DEFAULT 0, -- the newest seq that the archive holds
   archived_time   BIGINT NOT NULL DEFAULT 0, -- its sendTime
@@ -32,7 +32,7 @@ CREATE TABLE conversation_seq (
   PRIMARY KEY (conversation_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE archive_offset (
+CREATE TABLE IF NOT EXISTS archive_offset (
   partition_id INT NOT NULL,
   next_offset  BIGINT NOT NULL,
   fence        BIGINT NOT NULL,
