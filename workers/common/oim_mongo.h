@@ -28,5 +28,7 @@ int oim_mongo_insert(struct oim_mongo *mg, const struct oim_mongo_msg *msgs, siz
 /* All stored messages of seqs lo..hi (inclusive) of one conversation, ascending, in arena memory: whole blocks are read by equality. */
 int oim_mongo_read(struct oim_mongo *mg, struct oim_arena *a, const char *conversation_id, int64_t lo, int64_t hi,
                    struct oim_mongo_msg **msgs, size_t *n);
+/* Retention: everything sent on that day (days since 1970). */
+int oim_mongo_delete_day(struct oim_mongo *mg, int32_t day);
 
 #endif
