@@ -79,13 +79,8 @@ static size_t varint_len(uint64_t v)
 
 static void put(struct oim_wire_writer *w, const void *data, size_t len)
 {
-    if (len && w->len <= w->cap && w->cap - w->len >= len) {
-        memcpy(w->data + w->len, data, len);
-        w->len += len;
-        return;
-    }
+    if (len && w->len <= w->cap && w->cap - w->len >= len) memcpy(w->data + w->len, data, len);
     w->len += len;
-    if (len && w->len <= w->cap) w->len = w->cap + 1;
 }
 
 static void put_varint(struct oim_wire_writer *w, uint64_t v)
