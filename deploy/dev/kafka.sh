@@ -72,6 +72,10 @@ auto.create.topics.enable=false
 num.partitions=$KAFKA_PARTITIONS
 message.max.bytes=2097152
 
+# a killed broker is let in again when its old session has ended (9 s else)
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+
 # a worker that comes back is served at once, one that died is replaced soon
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
@@ -90,13 +94,17 @@ kafka_start() {
     mkdir -p "$dir"
     kafka_properties >"$properties"
     if [[ ! -e $dir/meta.properties ]]; then
+        # Without eligible leader replicas: they would make a killed broker that
+        # is the only one leave its own partitions without a leader for a while.
         kafka_java kafka.tools.StorageTool format -c "$properties" \
+            --feature eligible.leader.replicas.version=0 \
             -t "$(kafka_java kafka.tools.StorageTool random-uuid)"
     fi
     spawn kafka root java -Xms"$KAFKA_HEAP" -Xmx"$KAFKA_HEAP" \
         -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:+ExitOnOutOfMemoryError \
         -Dorg.slf4j.simpleLogger.showDateTime=true \
         -Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS \
+        -Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn \
         -cp "$CACHE/kafka/$KAFKA_VERSION/*" kafka.Kafka "$properties"
 }
 

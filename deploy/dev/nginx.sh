@@ -39,8 +39,8 @@ nginx_configure() {
         -e "s#^( *pid) .*;#\1 $RUN/nginx-master.pid;#"
         -e "s#^( *error_log) [^ ;]+#\1 $LOGS/nginx-error.log#"
         -e "s#^( *access_log) /[^ ;]+#\1 $LOGS/nginx-access.log#"
-        -e "s#^( *listen) 127.0.0.1:10001#\1 $OPENIM_WS_ADDRESS#"
-        -e "s#^( *listen) 127.0.0.1:10002#\1 $OPENIM_REST_ADDRESS#"
+        -e "s#\b(listen +)127.0.0.1:10001\b#\1$OPENIM_WS_ADDRESS#"
+        -e "s#\b(listen +)127.0.0.1:10002\b#\1$OPENIM_REST_ADDRESS#"
         -e "s#^( *openim_kafka_brokers) .*;#\1 $OPENIM_KAFKA_BROKERS;#"
         -e "s#^( *openim_redis_address) .*;#\1 $OPENIM_REDIS_ADDRESS;#"
     )
@@ -57,6 +57,9 @@ nginx_start() {
     program=$(nginx_program)
     own_dir nobody "$NGINX_DIR/tmp"
     nginx_configure
-    "$program" -t -q -p "$NGINX_DIR" -c "$NGINX_CONF"
+    if [[ ${SANITIZE-} ]]; then         # nginx and each module have ngx_module_names
+        export ASAN_OPTIONS="detect_odr_violation=0:${ASAN_OPTIONS-}"
+        export LSAN_OPTIONS="suppressions=$ROOT/deploy/dev/lsan.supp:print_suppressions=0"
+    fi
     spawn nginx root "$program" -p "$NGINX_DIR" -c "$NGINX_CONF" -g 'daemon off;'
 }

@@ -72,6 +72,10 @@ part_up() {
     else
         part_down "$name" >/dev/null
         echo "--- $(date '+%F %T') up" >>"$log"
+        if "$name"_ready; then
+            echo "A process that is not ours answers at $("$name"_address)." >>"$log"
+            fail "$name" "$log"
+        fi
         logged "$name" "$log" "$name"_start
         await "${OPENIM_START_TIMEOUT:-60}" part_usable "$name" || true
         if ! "$name"_ready || ! pid_of "$name" >/dev/null; then fail "$name" "$log"; fi

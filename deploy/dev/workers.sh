@@ -10,9 +10,11 @@ worker_start() {
 }
 
 
+# The worker that the supervisor runs at the moment, if it does.
 worker_pid() {
-    local pid
-    { read -r pid <"$RUN/openim-$1.pid" && kill -0 "$pid" && echo "$pid"; } 2>/dev/null
+    local pid supervisor
+    supervisor=$(pid_of "$1") && { read -r pid <"$RUN/openim-$1.pid"; } 2>/dev/null &&
+        [[ $(ps -o ppid= -p "$pid") -eq $supervisor ]] && echo "$pid"
 }
 
 
