@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,15 +50,17 @@ static void usage(const char *program)
            "  -c FILE            settings (INI); OPENIM_SECTION_NAME in the environment goes before it\n"
            "  --print-config     a settings file at its defaults, commented\n"
            "  --print-settings   the same as a Markdown table\n"
-           "  --help             this text\n",
+           "  --help             this text\n\n"
+           "settings:\n",
            program);
+    oim_conf_print_help();
 }
 
 static void *thread_run(void *arg)
 {
     struct thread *t = arg;
 
-    pthread_setname_np(pthread_self(), t->lane.name);
+    prctl(PR_SET_NAME, t->lane.name, 0, 0, 0);
     t->code = t->lane.run(t->app, &t->lane);
     atomic_store(&t->ended, true);
     kill(getpid(), SIGCHLD); /* wakes the main thread */

@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+extern char **environ;
+
 #define SAMPLE_SECRET "openIM123"
 #define SLOTS 64
 
@@ -71,7 +73,7 @@ static const struct setting settings[] = {
     I(message, retain_days, "14", 1, 36500, "how long a message stays in MongoDB; MySQL keeps all"),
     I(message, dedup_entries, "131072", 1024, 16777216, "newest messages of a partition whose repeats are known without asking MySQL"),
     B(message, friend_verify, "false", "only friends of the receiver may write"),
-    I(message, max_bytes, "262144", 1024, 900000, "of one stored message"),
+    I(message, max_bytes, "819200", 1024, 900000, "of one stored message; Kafka refuses more than its message.max.bytes"),
     I(token, expire_days, "90", 1, 36500, "life of a token"),
     I(token, multi_login_policy, "1", 0, 5, "0 no kick, 1 one per platform, 4 one per class, 5 PC and one other"),
     I(token, max_num_one_end, "30", 1, 10000, "tokens of a platform under policy 0"),
@@ -168,6 +170,32 @@ static int file_read(struct oim_conf *conf, const char *path)
     return r.err;
 }
 
+static void variable_name(char *name, size_t size, const struct setting *s)
+{
+    snprintf(name, size, "OPENIM_%s_%s", s->section, s->name);
+    for (char *p = name; *p; p++) {
+        if (*p >= 'a' && *p <= 'z') *p = (char)(*p - 'a' + 'A');
+    }
+}
+
+/* OPENIM_<section of ours>_<no setting of ours> is most likely a slip of the pen. Other programs use OPENIM_, too: no reason to stop. */
+static void environment_check(void)
+{
+    for (char **v = environ; *v; v++) {
+        size_t len = strcspn(*v, "=");
+        bool section = false, known = false;
+        char name[128];
+
+        if (strncmp(*v, "OPENIM_", 7) != 0) continue;
+        for (size_t i = 0; i < N_SETTINGS && !known; i++) {
+            variable_name(name, sizeof(name), &settings[i]);
+            section |= strncmp(*v, name, strlen("OPENIM_") + strlen(settings[i].section) + 1) == 0;
+            known = strlen(name) == len && memcmp(*v, name, len) == 0;
+        }
+        if (section && !known) fprintf(stderr, "warning: %.*s in the environment names no setting\n", (int)len, *v);
+    }
+}
+
 static int environment_read(struct oim_conf *conf)
 {
     char name[128];
@@ -179,13 +207,11 @@ static int environment_read(struct oim_conf *conf)
         if (value && setting_apply(conf, setting_find(aliases[i].section, aliases[i].name), value, aliases[i].variable)) err = OIM_EPARSE;
     }
     for (size_t i = 0; i < N_SETTINGS; i++) {
-        snprintf(name, sizeof(name), "OPENIM_%s_%s", settings[i].section, settings[i].name);
-        for (char *p = name; *p; p++) {
-            if (*p >= 'a' && *p <= 'z') *p = (char)(*p - 'a' + 'A');
-        }
+        variable_name(name, sizeof(name), &settings[i]);
         value = getenv(name);
         if (value && setting_apply(conf, &settings[i], value, name)) err = OIM_EPARSE;
     }
+    environment_check();
     return err;
 }
 
@@ -216,6 +242,7 @@ static int state_dir_choose(struct oim_conf *conf)
 
     for (size_t i = 0; dir[0] == '\0' && i < 2; i++) {
         if (mkdir(places[i], 0700) == 0 || (errno == EEXIST && access(places[i], W_OK) == 0)) {
+            if (i) fprintf(stderr, "warning: %s cannot be written, state goes to %s: set general.state_dir\n", places[0], places[i]);
             free(dir);
             dir = conf->general.state_dir = strdup(places[i]);
             if (dir == NULL) return OIM_ENOMEM;
@@ -276,6 +303,17 @@ void oim_conf_free(struct oim_conf *conf)
     memset(conf, 0, sizeof(*conf));
 }
 
+void oim_conf_print_help(void)
+{
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        const struct setting *s = &settings[i];
+
+        printf("  %s.%s = %s\n      %s", s->section, s->name, s->value, s->help);
+        if (s->kind == INTEGER) printf(" (%ld to %ld)", s->min, s->max);
+        printf("\n");
+    }
+}
+
 void oim_conf_print_sample(void)
 {
     const char *section = "";
@@ -310,11 +348,13 @@ bool oim_conf_is_admin(const struct oim_conf *conf, const char *user_id)
     size_t len = strlen(user_id);
 
     while (len && *p) {
-        const char *end = strchrnul(p, ',');
+        size_t n;
 
-        while (*p == ' ') p++;
-        if ((size_t)(end - p) == len && memcmp(p, user_id, len) == 0) return true;
-        p = *end ? end + 1 : end;
+        p += strspn(p, ", ");
+        n = strcspn(p, ",");
+        while (n && p[n - 1] == ' ') n--;
+        if (n == len && memcmp(p, user_id, len) == 0) return true;
+        p += strcspn(p, ",");
     }
     return false;
 }

@@ -31,6 +31,7 @@ int oim_conf_load(struct oim_conf *conf, const char *path);
  * A setting that is there stays. */
 int oim_conf_claim_instance(struct oim_conf *conf, const char *role);
 void oim_conf_free(struct oim_conf *conf);
+void oim_conf_print_help(void);
 void oim_conf_print_sample(void);
 void oim_conf_print_markdown(void);
 bool oim_conf_is_admin(const struct oim_conf *conf, const char *user_id);

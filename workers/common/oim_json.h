@@ -2,7 +2,8 @@
  * JSON <-> protobuf by descriptor: one transcoder serves every REST route. Semantics of Go's encoding/json over the
  * generated structs (rest.md A.4, A.6; proto-catalogue.md 2): keys match case-insensitively (exact first), unknown ignored, later
  * duplicates win, null = zero value, bytes = base64, 64-bit numbers are numbers, wrappers are bare scalars, maps omitted when empty,
- * empty lists null, unset messages null, all other fields always present. jansson parses; depth and size are bounded.
+ * empty lists null, unset messages null, all other fields always present. Depth and memory are bounded (oim_json_lex.h, our own scanner:
+ * jansson refuses lone surrogates and integers above int64, which Go takes). jansson holds free-form documents only.
  */
 #ifndef OIM_JSON_H
 #define OIM_JSON_H
@@ -28,6 +29,8 @@ void oim_json_string(struct oim_buf *buf, const char *s, size_t len);
 
 /* Parses any JSON document as Go would: bounded depth (64), duplicates allowed, trailing garbage refused. Caller json_decref. */
 int oim_json_parse(const uint8_t *body, size_t len, json_t **out, struct oim_arena *a, const char **why);
+/* Appends any document as Go writes a map[string]any: keys sorted, numbers as float64, Go's escapes. */
+void oim_json_encode_value(struct oim_buf *buf, const json_t *value);
 /* Case-insensitive member, exact match first; NULL if absent. */
 json_t *oim_json_get(json_t *object, const char *key);
 

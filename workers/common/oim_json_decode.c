@@ -11,9 +11,9 @@
 
 #include "oim_arena.h"
 #include "oim_err.h"
+#include "oim_json_desc.h"
 #include "oim_json_lex.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,26 +26,6 @@ static bool mismatch(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f, 
 }
 
 /* ---- descriptors (proto/README.md) ---- */
-
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-static bool is_wrapper(const ProtobufCMessageDescriptor *d)
-{
-    return d->n_fields == 1 && strcmp(d->package_name, "openim.protobuf") == 0 && ends_with(d->short_name, "Value");
-}
-
-static bool is_map(const ProtobufCFieldDescriptor *f)
-{
-    const ProtobufCMessageDescriptor *d = f->descriptor;
-
-    return f->label == PROTOBUF_C_LABEL_REPEATED && f->type == PROTOBUF_C_TYPE_MESSAGE && d->n_fields == 2 &&
-           ends_with(d->name, "Entry");
-}
 
 static size_t member_size(const ProtobufCFieldDescriptor *f)
 {
@@ -64,9 +44,6 @@ static size_t member_size(const ProtobufCFieldDescriptor *f)
     }
 }
 
-/* The value of a member that nobody set, as __init leaves it. at is zeroed. */
-static bool member_default(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f, void *at);
-
 static ProtobufCMessage *message_new(struct oim_json_lex *l, const ProtobufCMessageDescriptor *d)
 {
     ProtobufCMessage *msg;
@@ -77,7 +54,8 @@ static ProtobufCMessage *message_new(struct oim_json_lex *l, const ProtobufCMess
     return msg;
 }
 
-static bool member_default(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f, void *at)
+/* An element that was null: the zero value of its type. at is zeroed. */
+static bool element_default(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f, void *at)
 {
     if (f->type == PROTOBUF_C_TYPE_STRING) {
         *(const char **)at = protobuf_c_empty_string;
@@ -138,7 +116,7 @@ static bool integer_read(struct oim_json_lex *l, const ProtobufCFieldDescriptor 
 
     if (!number_is_next(l)) return mismatch(l, f, type);
     if (!oim_json_lex_number(l, &n)) return false;
-    if (!n.integer) return oim_json_lex_fail(l, "cannot unmarshal number %.*s into %.80s of type %s", (int)(n.len > 40 ? 40 : n.len), n.text, f->name, type);
+    if (!n.integer) return mismatch(l, f, type);
     *negative = n.text[0] == '-';
     *amount = 0;
     for (i = *negative; i < n.len; i++) {
@@ -148,7 +126,7 @@ static bool integer_read(struct oim_json_lex *l, const ProtobufCFieldDescriptor 
         *amount = *amount * 10 + d;
     }
     if (i < n.len || *amount > (*negative ? min_amount : max) || (*negative && min_amount == 0)) {
-        return oim_json_lex_fail(l, "number %.*s is out of the range of %.80s, type %s", (int)(n.len > 40 ? 40 : n.len), n.text, f->name, type);
+        return oim_json_lex_fail(l, "number is out of the range of %.80s, type %s", f->name, type);
     }
     return true;
 }
@@ -170,7 +148,9 @@ static bool real_read(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f,
     if (!number_is_next(l)) return mismatch(l, f, "float");
     if (!oim_json_lex_number(l, &n)) return false;
     *v = strtod(oim_arena_strndup(l->arena, n.text, n.len), NULL);
-    if (isinf(*v) || (f->type == PROTOBUF_C_TYPE_FLOAT && isinf((float)*v))) return oim_json_lex_fail(l, "number of %.80s is out of range", f->name);
+    if (isinf(*v) || (f->type == PROTOBUF_C_TYPE_FLOAT && isinf((float)*v))) {
+        return oim_json_lex_fail(l, "number is out of the range of %.80s", f->name);
+    }
     return true;
 }
 
@@ -191,27 +171,35 @@ static bool bool_read(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f,
     return true;
 }
 
-static bool string_read(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f, const char **v)
+/* A C string of our own with the same text, NUL replaced. */
+static const char *c_string(struct oim_json_lex *l, const char *s, size_t len)
 {
-    const char *s;
-    size_t len, nuls = 0;
-    char *out;
+    size_t nuls = 0;
+    char *out, *start;
 
-    if (oim_json_lex_peek(l) != '"') return mismatch(l, f, "string");
-    if (!oim_json_lex_string(l, &s, &len)) return false;
-    *v = s;
-    if (memchr(s, '\0', len) == NULL) return true;
+    if (memchr(s, '\0', len) == NULL) return oim_arena_strndup(l->arena, s, len);
     for (size_t i = 0; i < len; i++) nuls += s[i] == '\0';
-    out = oim_arena_alloc(l->arena, len + 2 * nuls + 1);
-    *v = out;
+    start = out = oim_arena_alloc(l->arena, len + 2 * nuls + 1);
     for (size_t i = 0; i < len; i++) {
         if (s[i]) {
             *out++ = s[i];
         } else {
-            out = mempcpy(out, "\xef\xbf\xbd", 3);
+            memcpy(out, "\xef\xbf\xbd", 3);
+            out += 3;
         }
     }
     *out = '\0';
+    return start;
+}
+
+static bool string_read(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f, const char **v)
+{
+    const char *s;
+    size_t len;
+
+    if (oim_json_lex_peek(l) != '"') return mismatch(l, f, "string");
+    if (!oim_json_lex_string(l, &s, &len)) return false;
+    *v = memchr(s, '\0', len) ? c_string(l, s, len) : s;
     return true;
 }
 
@@ -336,7 +324,7 @@ static bool value_read(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f
 
     ProtobufCMessage **msg = at;
 
-    if (is_wrapper(f->descriptor)) {
+    if (oim_json_is_wrapper(f->descriptor)) {
         const ProtobufCFieldDescriptor *inner = &((const ProtobufCMessageDescriptor *)f->descriptor)->fields[0];
 
         *msg = message_new(l, f->descriptor);
@@ -377,7 +365,7 @@ static bool list_read(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f,
 
         if (at == NULL) return false;
         if (oim_json_lex_peek(l) == 'n') {
-            if (!oim_json_lex_word(l, "null") || !member_default(l, f, at)) return false;
+            if (!oim_json_lex_word(l, "null") || !element_default(l, f, at)) return false;
         } else if (!value_read(l, f, false, at)) {
             return false;
         }
@@ -441,24 +429,13 @@ static bool map_read(struct oim_json_lex *l, const ProtobufCFieldDescriptor *f, 
     }
     while ((more = oim_json_lex_more(l, '}', &first)) > 0) {
         ProtobufCMessage **at = list_room(l, list, *n, sizeof(*at)), *entry;
-        const char *raw;
+        const char *key;
         size_t len;
 
         if (at == NULL || (entry = message_new(l, d)) == NULL) return false;
         *at = entry;
-        if (oim_json_lex_peek(l) != '"') return oim_json_lex_fail(l, "looking for beginning of object key string");
-        {
-            const uint8_t *key = l->pos;
-
-            if (!oim_json_lex_key(l, &raw, &len)) return false;
-            if (memchr(raw, '\0', len)) {
-                struct oim_json_lex again = *l;
-
-                again.pos = key;
-                if (!string_read(&again, &d->fields[0], &raw)) return false;
-            }
-            *(const char **)((char *)entry + d->fields[0].offset) = raw;
-        }
+        if (!oim_json_lex_key(l, &key, &len)) return false;
+        *(const char **)((char *)entry + d->fields[0].offset) = c_string(l, key, len);
         if (oim_json_lex_peek(l) == 'n') {
             if (!oim_json_lex_word(l, "null")) return false;
         } else if (!value_read(l, value, false, (char *)entry + value->offset)) {
@@ -490,7 +467,7 @@ static bool field_read(struct oim_json_lex *l, ProtobufCMessage *msg, const Prot
     void *member = (char *)msg + f->offset, *quantifier = (char *)msg + f->quantifier_offset;
 
     if (oim_json_lex_peek(l) == 'n') return null_read(l, f, member, quantifier);
-    if (is_map(f)) return map_read(l, f, member, quantifier);
+    if (oim_json_is_map(f)) return map_read(l, f, member, quantifier);
     if (f->label == PROTOBUF_C_LABEL_REPEATED) return list_read(l, f, member, quantifier);
     if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) *(uint32_t *)quantifier = f->id;
     return value_read(l, f, false, member);

@@ -314,8 +314,19 @@ int oim_json_lex_more(struct oim_json_lex *l, char close, bool *first)
 
 bool oim_json_lex_key(struct oim_json_lex *l, const char **s, size_t *len)
 {
+    const uint8_t *start;
+    bool clean;
+    size_t high;
+
     if (oim_json_lex_peek(l) != '"') return unexpected(l, "looking for beginning of object key string");
-    if (!oim_json_lex_string(l, s, len)) return false;
+    start = l->pos + 1;
+    if (!string_scan(l, &clean, &high)) return false;
+    *s = (const char *)start;
+    *len = (size_t)(l->pos - 1 - start);
+    if (!clean) {
+        l->pos = start - 1;
+        if (!oim_json_lex_string(l, s, len)) return false;
+    }
     if (oim_json_lex_peek(l) != ':') return unexpected(l, "after object key");
     l->pos++;
     return true;

@@ -44,6 +44,7 @@ bool oim_json_lex_end(struct oim_json_lex *l);  /* nothing but white space follo
 /* A container: enter, then more until it gives 0 (closed) or -1 (broken), reading one member (key first in objects) each time. */
 bool oim_json_lex_enter(struct oim_json_lex *l);
 int oim_json_lex_more(struct oim_json_lex *l, char close, bool *first);
+/* The key and its colon. The text is not NUL-terminated: it may lie in the body. */
 bool oim_json_lex_key(struct oim_json_lex *l, const char **s, size_t *len);
 
 /* Length 1..4 of the UTF-8 sequence at p, 0 if it is none (as Go's utf8.DecodeRune). p < end. */

@@ -20,7 +20,8 @@ char *oim_jwt_issue(struct oim_arena *a, const char *secret, const char *user_id
 int oim_jwt_verify(struct oim_arena *a, const char *secret, const char *token, size_t len, int64_t now, struct oim_jwt *out,
                    const char **text);
 
-/* Redis' name of a platform id 1..11 ("IOS"), NULL otherwise (gateway.md 6.1); class 1..7 for policies, 0 unknown. */
+/* Redis' name of a platform id 1..11 ("IOS"), NULL otherwise (gateway.md 6.1); class for policies: 1 mobile, 2 PC, 3 pad,
+ * 4 web, 5 mini web, 6 admin, 7 HarmonyOS, 0 unknown. */
 const char *oim_platform_name(int platform_id);
 int oim_platform_class(int platform_id);
 
