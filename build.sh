@@ -46,6 +46,7 @@ up() {
     deps_install "$1"
     compile
     parts_up
+    step answers "$LOGS/answers.log" road_await
     say up "$(printf 'done       %5s s  %s' "$(elapsed "$start")" "$(nginx_address)")"
 }
 

@@ -37,7 +37,7 @@ compile() {
 # compile_dir DIR [TARGET]: with DIR's own Makefile.
 compile_dir() {
     if [[ -e $ROOT/$1/Makefile ]]; then
-        step "$1" "$LOGS/build-$1.log" make --no-print-directory -j2 -C "$ROOT/$1" \
+        step "$1" "$LOGS/build-$1.log" make -s -j2 -C "$ROOT/$1" \
             BUILD="$BUILD" CC="${CC:-gcc}" \
             CFLAGS_EXTRA="$COMPILE_FLAGS" LDFLAGS_EXTRA="$LINK_FLAGS" "${@:2}"
     else
@@ -121,7 +121,7 @@ nginx_make() {
     local cflags
     cflags=$(sed -n 's/^CFLAGS = *//p' "$1/objs/Makefile")
     [[ $2 == binary ]] || cflags+=" $COMPILE_FLAGS"
-    BUILD=$BUILD make --no-print-directory -j2 -C "$1" -f objs/Makefile CFLAGS="$cflags" "$2"
+    BUILD=$BUILD make -s -j2 -C "$1" -f objs/Makefile CFLAGS="$cflags" "$2"
 }
 
 

@@ -43,6 +43,7 @@ nginx_configure() {
         -e "s#\b(listen +)127.0.0.1:10002\b#\1$OPENIM_REST_ADDRESS#"
         -e "s#^( *openim_kafka_brokers) .*;#\1 $OPENIM_KAFKA_BROKERS;#"
         -e "s#^( *openim_redis_address) .*;#\1 $OPENIM_REDIS_ADDRESS;#"
+        -e "s#^( *openim_secret) .*;#\1 \"$OPENIM_SECRET\";#"
     )
     local name
     for name in client_body proxy fastcgi uwsgi scgi; do

@@ -41,3 +41,26 @@ archive_pid() { worker_pid archive; }
 archive_absent() { worker_absent archive; }
 archive_stale() { worker_stale archive; }
 archive_address() { echo -; }
+
+
+# Waits until a request goes the whole road: nginx, Kafka, logic, Redis and back.
+road_await() {
+    [[ ! $(logic_absent) && ! $(nginx_absent) ]] || { echo 'not all is built'; return 0; }
+    await 60 road_answers || {
+        echo "/auth/get_admin_token gives no token; see logic.log and nginx-error.log in $LOGS:"
+        road_request
+        echo
+        return 1
+    }
+}
+
+
+road_answers() {
+    [[ $(road_request) == *'"errCode":0,'* ]]
+}
+
+
+road_request() {
+    curl -sS -m 5 -H 'operationID: up' "http://$OPENIM_REST_ADDRESS/auth/get_admin_token" \
+        -d "{\"secret\": \"$OPENIM_SECRET\", \"userID\": \"imAdmin\"}"
+}
