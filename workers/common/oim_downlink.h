@@ -44,7 +44,9 @@ void oim_downlink_kick(struct oim_downlink *dl, const char *gateway, const char 
                        size_t n);
 void oim_downlink_kick_user(struct oim_downlink *dl, const char *user_id, int platform_id); /* on every gateway that holds the user */
 
-/* OIM_OK, or OIM_EUNAVAIL: nothing is forgotten, call again (same numbers: gateways drop what they have seen). */
+/* OIM_OK, or OIM_EUNAVAIL: nothing is forgotten, call again (same numbers: gateways drop what they have seen). Commands that the caller has
+ * queued in rds run first, in the same pipeline; their replies cannot be read afterwards, and after OIM_EUNAVAIL they may or may not have
+ * run: queue them again. What is pending is not bounded here: the caller takes no new records while flush fails. */
 int oim_downlink_flush(struct oim_downlink *dl, struct oim_redis *rds);
 size_t oim_downlink_pending(const struct oim_downlink *dl); /* items not yet flushed */
 
