@@ -1,0 +1,167 @@
+/*
+ * From a REST path or a WebSocket request identifier to its handler. The area files own their parts of
+ * the table; this file sorts the paths once and searches. It also knows the paths of the protocol
+ * (rest.md F.6) that have no handler yet, so that only unknown paths answer 404.
+ */
+#include "rpc.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUTES_MAX 256
+
+static const struct logic_route *const areas[] = {
+    logic_auth_routes, logic_user_routes,  logic_friend_routes,   logic_group_routes, logic_conversation_routes,
+    logic_msg_routes,  logic_jssdk_routes, logic_presence_routes,
+};
+
+static const char *const planned[] = {
+    "/config/get_config",
+    "/config/get_config_list",
+    "/config/get_enable_config_manager",
+    "/config/reset_config",
+    "/config/set_config",
+    "/config/set_enable_config_manager",
+    "/conversation/delete_conversations",
+    "/conversation/get_sorted_conversation_list",
+    "/conversation/set_conversations",
+    "/conversation/update_conversations_by_user",
+    "/friend/add_black",
+    "/friend/add_friend",
+    "/friend/add_friend_response",
+    "/friend/delete_friend",
+    "/friend/get_designated_friend_apply",
+    "/friend/get_friend_apply_list",
+    "/friend/get_incremental_blacks",
+    "/friend/get_self_friend_apply_list",
+    "/friend/get_self_unhandled_apply_count",
+    "/friend/get_specified_blacks",
+    "/friend/get_specified_friends_info",
+    "/friend/import_friend",
+    "/friend/remove_black",
+    "/friend/set_friend_remark",
+    "/friend/update_friends",
+    "/group/cancel_mute_group",
+    "/group/cancel_mute_group_member",
+    "/group/create_group",
+    "/group/dismiss_group",
+    "/group/get_group_abstract_info",
+    "/group/get_group_application_unhandled_count",
+    "/group/get_group_users_req_application_list",
+    "/group/get_groups",
+    "/group/get_recv_group_applicationList",
+    "/group/get_specified_user_group_request_info",
+    "/group/get_user_req_group_applicationList",
+    "/group/group_application_response",
+    "/group/invite_user_to_group",
+    "/group/join_group",
+    "/group/kick_group",
+    "/group/mute_group",
+    "/group/mute_group_member",
+    "/group/quit_group",
+    "/group/set_group_info",
+    "/group/set_group_info_ex",
+    "/group/set_group_member_info",
+    "/group/transfer_group",
+    "/msg/batch_send_msg",
+    "/msg/clear_conversation_msg",
+    "/msg/delete_msg_phsical_by_seq",
+    "/msg/delete_msg_physical",
+    "/msg/delete_msgs",
+    "/msg/mark_conversation_as_read",
+    "/msg/mark_msgs_as_read",
+    "/msg/revoke_msg",
+    "/msg/search_msg",
+    "/msg/send_business_notification",
+    "/msg/send_simple_msg",
+    "/msg/set_conversation_has_read_seq",
+    "/msg/user_clear_all_msg",
+    "/object/access_url",
+    "/object/auth_sign",
+    "/object/complete_form_data",
+    "/object/complete_multipart_upload",
+    "/object/initiate_form_data",
+    "/object/initiate_multipart_upload",
+    "/object/part_limit",
+    "/object/part_size",
+    "/restart",
+    "/statistics/group/active",
+    "/statistics/group/create",
+    "/statistics/user/active",
+    "/statistics/user/register",
+    "/third/fcm_update_token",
+    "/third/logs/delete",
+    "/third/logs/search",
+    "/third/logs/upload",
+    "/third/set_app_badge",
+    "/user/add_notification_account",
+    "/user/del_user_client_config",
+    "/user/get_users",
+    "/user/page_user_client_config",
+    "/user/process_user_command_add",
+    "/user/process_user_command_delete",
+    "/user/process_user_command_get",
+    "/user/process_user_command_get_all",
+    "/user/process_user_command_update",
+    "/user/search_notification_account",
+    "/user/set_user_client_config",
+    "/user/update_notification_account",
+};
+
+static const struct logic_route *by_path[ROUTES_MAX], *by_ws[ROUTES_MAX];
+static size_t n_path, n_ws;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static int route_compare(const void *a, const void *b)
+{
+    return strcmp((*(const struct logic_route *const *)a)->path, (*(const struct logic_route *const *)b)->path);
+}
+
+static void routes_sort(void)
+{
+    for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++) {
+        for (const struct logic_route *r = areas[i]; r->handle; r++) {
+            if (r->path && n_path < ROUTES_MAX) by_path[n_path++] = r;
+            if (r->ws && n_ws < ROUTES_MAX) by_ws[n_ws++] = r;
+        }
+    }
+    qsort(by_path, n_path, sizeof(by_path[0]), route_compare);
+}
+
+const struct logic_route *logic_route_rest(const char *path)
+{
+    size_t lo = 0, hi;
+
+    pthread_once(&once, routes_sort);
+    hi = n_path;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int order = strcmp(path, by_path[mid]->path);
+
+        if (order == 0) return by_path[mid];
+        if (order < 0) {
+            hi = mid;
+        } else {
+            lo = mid + 1;
+        }
+    }
+    return NULL;
+}
+
+const struct logic_route *logic_route_ws(int32_t req)
+{
+    pthread_once(&once, routes_sort);
+    for (size_t i = 0; i < n_ws; i++) {
+        if (by_ws[i]->ws == req) return by_ws[i];
+    }
+    return NULL;
+}
+
+bool logic_route_planned(const char *path)
+{
+    for (size_t i = 0; i < sizeof(planned) / sizeof(planned[0]); i++) {
+        if (strcmp(path, planned[i]) == 0) return true;
+    }
+    return false;
+}
