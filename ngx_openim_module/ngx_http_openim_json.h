@@ -22,7 +22,6 @@ typedef struct {
     u_char     *pos;
     u_char     *last;
     unsigned    begun:1;
-    unsigned    null:1;
 } ngx_http_openim_json_t;
 
 
@@ -59,8 +58,10 @@ ngx_int_t ngx_http_openim_json_base64(ngx_str_t *value,
 
 #define ngx_http_openim_json_is_null(value)  ((value)->data[0] == 'n')
 
-/* Text of a JSON string with its quotes: the size, or written to p if not NULL.
- * Escapes as Go does, and code points above U+FFFF (gateway.md 3.2). */
+/*
+ * A JSON string with its quotes: returns the size, and writes if p is not NULL.
+ * Escapes what Go does, and code points above U+FFFF (gateway.md 3.2).
+ */
 size_t ngx_http_openim_json_quote(u_char *p, const u_char *data, size_t len);
 
 /* At most max bytes with the quotes (max >= 2): cuts between code points */
