@@ -13,7 +13,7 @@ DEPS_BUILD=(
     build-essential pkg-config ca-certificates nginx nginx-dev libpcre2-dev
     libmariadb-dev librdkafka-dev libhiredis-dev libmongoc-dev
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-    libjansson-dev libinih-dev libssl-dev zlib1g-dev libcurl4-openssl-dev
+    libjansson-dev libinih-dev uthash-dev libssl-dev zlib1g-dev libcurl4-openssl-dev
 )
 DEPS_RUN=(redis-server mariadb-server postgresql-15 kcat curl procps)
 DEPS_TEST=(libcmocka-dev clang libclang-rt-14-dev chromium python3 valgrind)

@@ -39,4 +39,9 @@ struct oim_redis_value oim_redis_at(const struct oim_redis_value *array, size_t 
 void oim_redis_reset(struct oim_redis *rds);
 unsigned oim_redis_generation(const struct oim_redis *rds); /* grows with every connection made */
 
+/* Subscribes and calls message for each one, from the calling thread, until *stop; connects again by itself. data NULL: the subscription
+ * begins or ended, messages may have been missed. */
+void oim_redis_subscribe(const struct oim_conf *conf, const char *channel, const volatile bool *stop,
+                         void (*message)(void *arg, const char *data, size_t len), void *arg);
+
 #endif

@@ -1,0 +1,149 @@
+/*
+ * The message road inside openim-logic: what its files share. One lane is one thread; nothing here is locked. In the order of a record:
+ *
+ *   msg_lane.c      takes records of openim.msg, keeps a queue per partition, commits what is published
+ *   msg_verify.c    who may write to whom (messages.md 3); loads what a batch needs in one go
+ *   msg_sequence.c  conversations in memory: the next seq and time; their floors; the rows of new ones
+ *   msg_dedup.c     the newest (conversation, sender, clientMsgID): a repeat gets the first answer
+ *   msg_store.c     writes openim.stored
+ *   msg_deliver.c   on the report: hot copy, seq, answer, push
+ *   msg_takeover.c  a partition comes: fence, read the tail, resume; Redis lost its data: fill it again
+ */
+#ifndef OIM_LOGIC_MSG_H
+#define OIM_LOGIC_MSG_H
+
+#include "logic.h"
+#include "msg_dedup.h"
+#include "sdkws.pb-c.h"
+
+#include <uthash.h>
+
+#define MSG_BATCH 500
+#define MSG_PARTITIONS 1024
+
+/* A conversation whose newest seq this lane knows. */
+struct msg_conv {
+    UT_hash_handle hh;
+    int32_t partition;
+    int64_t max_seq;
+    int64_t last_time; /* sendTime of the newest, ms */
+    char id[];
+};
+
+enum msg_state {
+    MSG_WAITING, /* for the report of openim.stored */
+    MSG_READY,
+};
+
+enum msg_outcome {
+    MSG_STORED,
+    MSG_PUSHED,    /* history = false: no seq, not stored */
+    MSG_REFUSED,   /* entry->fail */
+    MSG_DUPLICATE, /* answered like the first */
+    MSG_SKIPPED,   /* not ours to answer: poison, void, answered by the deadline */
+};
+
+/* One record on its way. Lives in the arena of its turn until it is published. */
+struct msg_entry {
+    struct msg_entry *next; /* in the queue of its partition */
+    struct msg_turn *turn;
+    int32_t partition;
+    int64_t offset, timestamp;
+    const uint8_t *key;
+    size_t key_len;
+
+    const Openim__Internal__Uplink *up;
+    Openim__Sdkws__MsgData *msg;
+    bool chat, history; /* chat: not a notification; history: gets a seq */
+    bool admin, again;
+    char *conversation_id;
+
+    enum msg_state state;
+    enum msg_outcome outcome;
+    struct oim_fail fail;
+    const uint8_t *packed; /* MsgData as everybody gets it */
+    size_t packed_len;
+    const char *server_msg_id; /* of the answer */
+    int64_t send_time;
+    uint8_t dedup[16];
+};
+
+/* Memory of the entries that one poll brought; goes back to the lane when all of them are published. */
+struct msg_turn {
+    struct msg_turn *next; /* free list */
+    struct oim_arena *arena;
+    int live;
+};
+
+struct msg_partition {
+    bool owned;
+    int64_t epoch;         /* offset of our fence */
+    int64_t committed;     /* next offset that the group has */
+    int64_t published;     /* next offset to commit */
+    int64_t again_below;   /* records stored before our time up to here were answered, perhaps not published */
+    struct msg_entry *head, **tail;
+    size_t queued;
+    struct msg_dedup *dedup;
+};
+
+struct msg_lane {
+    struct logic_lane base; /* arena: of the current batch's lookups */
+    struct oim_kafka_consumer *consumer;
+    struct oim_kafka_wait *wait;
+    struct logic_cache *cache;
+    struct msg_conv *convs;
+    struct msg_partition *partitions; /* MSG_PARTITIONS */
+    struct msg_turn *free_turns;
+    char *topic_msg, *topic_stored;
+    size_t inflight;
+    int64_t alive_at;      /* monotonic ms of the last sign of life of this thread */
+    int64_t commit_at, check_at, report_at;
+    unsigned redis_generation;
+    bool fatal;
+    struct {
+        uint64_t stored, pushed, refused, duplicates, poison, again;
+    } count;
+};
+
+/* ---- msg_lane.c ---- */
+struct msg_turn *msg_turn_take(struct msg_lane *lane);
+void msg_turn_drop(struct msg_lane *lane, struct msg_entry *entry); /* the entry is published or forgotten */
+void msg_partition_forget(struct msg_lane *lane, int32_t partition); /* nothing of it is published or committed from here */
+
+/* ---- msg_verify.c ---- */
+
+/* Decodes, checks what needs no store, and fills conversation_id, chat, history, admin; a refusal sets outcome and fail. */
+void msg_verify_form(struct msg_lane *lane, struct msg_entry *entry);
+/* The rest, for all entries that are not refused yet: one round of queries for what no cache knows. */
+void msg_verify_batch(struct msg_lane *lane, struct msg_entry **entries, size_t n);
+void msg_refuse(struct msg_entry *entry, int code, const char *dlt);
+
+/* ---- msg_sequence.c ---- */
+struct msg_conv *msg_conv_find(struct msg_lane *lane, const char *id);
+struct msg_conv *msg_conv_learn(struct msg_lane *lane, const char *id, int32_t partition, int64_t max_seq, int64_t last_time);
+void msg_conv_forget(struct msg_lane *lane, int32_t partition);
+/* Floors of the batch's unknown conversations, rows of its new ones; entries whose conversation cannot be known are refused with 500. */
+void msg_sequence_prepare(struct msg_lane *lane, struct msg_entry **entries, size_t n);
+/* seq, serverMsgID, sendTime, status, and the packed form, in the order of the log. */
+void msg_sequence_assign(struct msg_lane *lane, struct msg_entry *entry);
+/* Rows of both sides (rest.md C.7); harmless when they are there. */
+int msg_conv_rows(struct msg_lane *lane, struct msg_entry **entries, size_t n);
+
+/* ---- msg_store.c ---- */
+int msg_store(struct msg_lane *lane, struct msg_entry *entry);
+int msg_store_reports(struct msg_lane *lane, int timeout_ms);
+int msg_store_fence(struct msg_lane *lane, int32_t partition, int64_t *epoch); /* waits for it */
+
+/* ---- msg_deliver.c ---- */
+/* Publishes everything that is ready, in order. OIM_OK, or OIM_EUNAVAIL when the process stops meanwhile. */
+int msg_deliver(struct msg_lane *lane);
+
+/* ---- msg_takeover.c ---- */
+int64_t msg_takeover(struct msg_lane *lane, int32_t partition, int64_t committed); /* as oim_kafka_events.assigned */
+int msg_takeover_refill(struct msg_lane *lane);                                    /* Redis lost its data */
+bool msg_takeover_redis_lost(struct msg_lane *lane);
+
+/* ---- rpc_lane.c, main.c ---- */
+int logic_msg_run(struct oim_app *app, const struct oim_app_lane *lane);
+
+#endif
