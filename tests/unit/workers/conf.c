@@ -228,4 +228,4 @@ static const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     T(file_and_environment), T(the_sample_secret), T(refusals), T(a_file_that_is_not_there), T(instances), T(the_sample_file),
 };
-UNIT_GROUP(unit_conf, "settings", tests);
+UNIT_GROUP(unit_conf, "settings", tests, NULL);

@@ -54,7 +54,8 @@ static int setup(void **state)
 {
     char score[32];
 
-    if (address[0] == '\0') return 0;
+    snprintf(address, sizeof(address), "%s", getenv("OPENIM_REDIS_ADDRESS"));
+    if (strrchr(address, ':') == NULL) return 1;
     conf = (struct oim_conf){0};
     conf.redis.address = address;
     conf.redis.password = (char *)"";
@@ -75,7 +76,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    if (address[0] == '\0') return 0;
     conf.redis.address = address;
     run("DEL oim:gateways oim:conn:u1 oim:conn:u2 oim:conn:u3 oim:conn:%s oim:conn:%s", "u4", "u5");
     oim_redis_free(rds);
@@ -121,20 +121,11 @@ static void nothing_more(void)
     assert_int_equal(redisGetReply(sub, (void **)&reply), REDIS_ERR);
 }
 
-#define NEEDS_REDIS()                                                                                                                  \
-    do {                                                                                                                               \
-        if (address[0] == '\0') {                                                                                                      \
-            print_message("skipped: OPENIM_REDIS_ADDRESS is not set\n");                                                               \
-            skip();                                                                                                                    \
-        }                                                                                                                              \
-    } while (0)
-
 static void replies(void **state)
 {
     Downlink *d;
     int at;
 
-    NEEDS_REDIS();
     oim_downlink_reply(dl, "", 1, 0, "", NULL, 0, 0); /* nobody waits */
     assert_int_equal(oim_downlink_pending(dl), 0);
     oim_downlink_reply(dl, gw[0], 7, 0, "", (const uint8_t *)"da\0ta", 5, 0);
@@ -182,7 +173,6 @@ static void pushes_go_where_users_are(void **state)
     Downlink *d;
     int at;
 
-    NEEDS_REDIS();
     connected("u1", 0, 1);
     connected("u1", 0, 2);
     connected("u1", 1, 1);
@@ -224,7 +214,6 @@ static void kicks(void **state)
     Downlink *d;
     int at;
 
-    NEEDS_REDIS();
     connected("u5", 1, 1);
     oim_downlink_kick(dl, gw[0], "u1", 5, conns, 3);
     oim_downlink_kick_user(dl, "u5", 2);
@@ -250,7 +239,6 @@ static void order(void **state)
     redisReply *reply;
     const char *first, *middle, *last;
 
-    NEEDS_REDIS();
     connected("u1", 0, 1);
     oim_downlink_reply(dl, gw[0], 1, 0, "", (const uint8_t *)"first", 5, 0);
     push(users, 1, NULL, 1);
@@ -270,7 +258,6 @@ static void large_ones_are_split(void **state)
     Downlink *d;
     int at;
 
-    NEEDS_REDIS();
     for (uint64_t i = 1; i <= 7; i++) oim_downlink_reply(dl, gw[0], i, 0, "", data, i == 7 ? 1 : 3 << 20, 0);
     free(data);
     assert_int_equal(oim_downlink_flush(dl, rds), OIM_OK);
@@ -291,7 +278,6 @@ static void outage(void **state)
     Downlink *d;
     int at;
 
-    NEEDS_REDIS();
     connected("u1", 0, 1);
     oim_redis_free(rds);
     conf.redis.address = (char *)"127.0.0.1:1";
@@ -335,7 +321,6 @@ static void foreign_key(void **state)
     static const char *const users[] = {"u1", "u2"};
     int at;
 
-    NEEDS_REDIS();
     run("SET oim:conn:%s %s", "u1", "x");
     connected("u2", 1, 1);
     run("HSET oim:conn:%s noslash x /x x %s x", "u2", "a/");
@@ -352,7 +337,6 @@ static void many(void **state)
     char ids[5000][16];
     const char *users[5000];
 
-    NEEDS_REDIS();
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 5000; i++) {
             snprintf(ids[i], sizeof(ids[i]), "m%d", i + 1000 * round);
@@ -384,12 +368,4 @@ static const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     T(replies), T(pushes_go_where_users_are), T(kicks), T(order), T(large_ones_are_split), T(outage), T(foreign_key), T(many),
 };
-UNIT_GROUP(unit_downlink, "downlink", tests);
-
-/* Before the settings' tests clear the environment. */
-__attribute__((constructor)) static void remember_address(void)
-{
-    const char *given = getenv("OPENIM_REDIS_ADDRESS");
-
-    if (given && strchr(given, ':')) snprintf(address, sizeof(address), "%s", given);
-}
+UNIT_GROUP(unit_downlink, "downlink", tests, "OPENIM_REDIS_ADDRESS");

@@ -375,4 +375,4 @@ static const struct CMUnitTest tests[] = {
     T(all_types), T(keys), T(every_key), T(nulls), T(refusals), T(number_bounds), T(texts), T(byte_fields), T(wrappers),
     T(optional_scalars), T(floats), T(bounds), T(a_long_list), T(tree), T(tree_into_message),
 };
-UNIT_GROUP(unit_json_read, "json to protobuf", tests);
+UNIT_GROUP(unit_json_read, "json to protobuf", tests, NULL);

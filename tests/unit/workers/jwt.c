@@ -167,4 +167,4 @@ static const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     T(issue_and_verify), T(a_known_token), T(algorithms), T(claims_of_others), T(malformed), T(platforms),
 };
-UNIT_GROUP(unit_jwt, "tokens", tests);
+UNIT_GROUP(unit_jwt, "tokens", tests, NULL);

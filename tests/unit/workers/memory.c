@@ -99,4 +99,4 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(arena_gives_aligned_memory), cmocka_unit_test(buffer_grows_and_shrinks), cmocka_unit_test(id_hash_vectors),
     cmocka_unit_test(digests), cmocka_unit_test(errors),
 };
-UNIT_GROUP(unit_memory, "memory and digests", tests);
+UNIT_GROUP(unit_memory, "memory and digests", tests, NULL);
