@@ -1,0 +1,42 @@
+/*
+ * Version logs (rest.md D): what changed in somebody's friends, joined groups, group members or
+ * conversations since a client last asked. One document per (kind, owner), one entry per element with its
+ * latest state. Tables version_docs and version_entries.
+ */
+#ifndef OIM_LOGIC_VERSION_H
+#define OIM_LOGIC_VERSION_H
+
+#include "rpc.h"
+
+enum logic_log { LOGIC_LOG_FRIEND = 1, LOGIC_LOG_JOIN, LOGIC_LOG_MEMBER, LOGIC_LOG_CONVERSATION };
+enum logic_state { LOGIC_INSERT = 1, LOGIC_DELETE, LOGIC_UPDATE };
+
+#define LOGIC_SORT "____S_O_R_T_I_D____" /* reserved element: the order of the list changed */
+#define LOGIC_GROUP ""                   /* reserved element: the group's own row changed */
+
+struct logic_version {
+    uint64_t version;
+    char *id; /* 24 hex digits */
+};
+
+struct logic_changes {
+    bool full;  /* start over: the lists are empty */
+    bool group; /* LOGIC_GROUP was among them */
+    uint64_t sort_version;
+    char **insert, **update, **delete_; /* element ids without the reserved ones */
+    size_t n_insert, n_update, n_delete;
+};
+
+/* Current documents; missing ones are created empty at version 1. */
+int logic_versions(struct logic_call *call, enum logic_log kind, char *const *owners, size_t n, struct logic_version *out);
+
+/* What a client with (version_id, version) has to learn; now comes from logic_versions, read before. Rows
+ * are read after it: they may be newer than the version that the client stores, never older. */
+int logic_changes(struct logic_call *call, enum logic_log kind, const char *owner, const struct logic_version *now,
+                  const char *version_id, uint64_t version, struct logic_changes *changes);
+
+/* One step of the log, inside the caller's transaction: all elements get the same new version. */
+int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char *owner, char *const *elements, size_t n,
+                        enum logic_state state);
+
+#endif
