@@ -567,18 +567,7 @@ static void packets_build(struct oim_downlink *dl)
     for (size_t i = from; i < dl->n_packets; i++) dl->packets[i].gateway->packet = -1;
 }
 
-static int publish_add(struct oim_redis *rds, const struct packet *p)
-{
-    char channel[512];
-    const char *argv[] = {"PUBLISH", channel, (const char *)p->bytes.data};
-    size_t lens[] = {7, 0, p->bytes.len};
-
-    lens[1] = (size_t)snprintf(channel, sizeof(channel), "openim:gw:%s", p->gateway->name);
-    if (lens[1] >= sizeof(channel)) lens[1] = sizeof(channel) - 1;
-    return oim_redis_add_argv(rds, 3, argv, lens);
-}
-
-/* Packets from..to were replies at..: all taken? */
+/* Were the n packets whose replies begin at `at` all taken? */
 static int publish_check(struct oim_redis *rds, size_t at, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -618,8 +607,10 @@ static int packets_publish(struct oim_downlink *dl, struct oim_redis *rds)
         int err = OIM_OK;
 
         while (err == OIM_OK && n < dl->n_packets && (n == 0 || bytes + dl->packets[n].bytes.len <= PIPELINE_MAX)) {
-            bytes += dl->packets[n].bytes.len;
-            err = publish_add(rds, &dl->packets[n++]);
+            const struct packet *p = &dl->packets[n++];
+
+            bytes += p->bytes.len;
+            err = oim_redis_add(rds, "PUBLISH openim:gw:%s %b", p->gateway->name, p->bytes.data, p->bytes.len);
             if (n == 1) at = oim_redis_count(rds) - 1; /* the caller's own may be before it */
         }
         if (err == OIM_OK) err = oim_redis_run(rds);

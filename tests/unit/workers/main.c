@@ -6,7 +6,7 @@
 
 int main(void)
 {
-    const struct unit_group *groups[] = {&unit_memory, &unit_json_read, &unit_json_write, &unit_jwt, &unit_downlink, &unit_conf};
+    const struct unit_group *groups[] = {&unit_memory, &unit_json_read, &unit_json_write, &unit_jwt, &unit_app, &unit_downlink, &unit_conf};
     size_t passed = 0, failed = 0;
 
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {

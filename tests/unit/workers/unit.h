@@ -19,6 +19,6 @@ struct unit_group {
 #define UNIT_GROUP(group, label, list, variable) \
     const struct unit_group group = {label, list, sizeof(list) / sizeof((list)[0]), variable}
 
-extern const struct unit_group unit_memory, unit_json_read, unit_json_write, unit_jwt, unit_conf, unit_downlink;
+extern const struct unit_group unit_memory, unit_json_read, unit_json_write, unit_jwt, unit_app, unit_conf, unit_downlink;
 
 #endif
