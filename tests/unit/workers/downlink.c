@@ -334,7 +334,7 @@ static void foreign_key(void **state)
 /* Tables and buffers that grow. */
 static void many(void **state)
 {
-    char ids[5000][16];
+    char ids[5000][16] = {{0}};
     const char *users[5000];
 
     for (int round = 0; round < 3; round++) {
