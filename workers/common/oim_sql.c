@@ -325,7 +325,7 @@ static int run_once(struct oim_sql *db, struct oim_arena *a, const char *sql, co
                     struct oim_sql_rows *rows, uint64_t *affected)
 {
     MYSQL_BIND *binds;
-    MYSQL_STMT *stmt;
+    MYSQL_STMT *stmt = NULL;
     MYSQL_RES *meta;
     int err = ensure(db);
 
