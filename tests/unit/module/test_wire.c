@@ -113,7 +113,7 @@ static void utf8(void **state)
 {
     (void)state;
     static const char *good[] = {"", "a", "abcdefghijklmnop", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                                 "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "1234567\xe4\xbd\xa0" "12345678"};
+                                 "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "1234567\xe4\xbd\xa0zyxwvuts"};
     static const char *bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80", "\xed\xbf\xbf",
                                 "\xf0\x8f\xbf\xbf", "\xf0\x90\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "12345678\xe4\xbd", "1234567\xff"};
     for (size_t i = 0; i < COUNT(good); i++) {
