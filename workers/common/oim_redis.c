@@ -91,9 +91,11 @@ int oim_redis_add(struct oim_redis *rds, const char *fmt, ...)
 int oim_redis_add_argv(struct oim_redis *rds, int argc, const char **argv, const size_t *lens)
 {
     char *command = NULL;
+    int len;
 
     begin(rds);
-    return added(rds, command, redisFormatCommandArgv(&command, argc, argv, lens));
+    len = redisFormatCommandArgv(&command, argc, argv, lens);
+    return added(rds, command, len);
 }
 
 static void drop(struct oim_redis *rds, const char *what, const char *why)

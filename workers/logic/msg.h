@@ -25,8 +25,10 @@
 struct msg_conv {
     UT_hash_handle hh;
     int32_t partition;
-    int64_t max_seq;
+    int64_t max_seq;    /* the newest that was given */
+    int64_t stored_seq; /* the newest that is published: what a reader may see */
     int64_t last_time; /* sendTime of the newest, ms */
+    int64_t delivered; /* newest seq of the current delivery */
     char id[];
 };
 
@@ -56,6 +58,7 @@ struct msg_entry {
     Openim__Sdkws__MsgData *msg;
     bool chat, history; /* chat: not a notification; history: gets a seq */
     bool admin, again;
+    bool orphan; /* its partition left while it waited for its report */
     char *conversation_id;
 
     enum msg_state state;
@@ -80,7 +83,6 @@ struct msg_partition {
     int64_t epoch;         /* offset of our fence */
     int64_t committed;     /* next offset that the group has */
     int64_t published;     /* next offset to commit */
-    int64_t again_below;   /* records stored before our time up to here were answered, perhaps not published */
     struct msg_entry *head, **tail;
     size_t queued;
     struct msg_dedup *dedup;
@@ -95,10 +97,12 @@ struct msg_lane {
     struct msg_partition *partitions; /* MSG_PARTITIONS */
     struct msg_turn *free_turns;
     char *topic_msg, *topic_stored;
-    size_t inflight;
-    int64_t alive_at;      /* monotonic ms of the last sign of life of this thread */
+    int32_t top;           /* greatest partition that was ever ours, plus one */
+    size_t inflight;       /* records that wait for their report */
+    size_t queued;         /* entries in all queues */
     int64_t commit_at, check_at, report_at;
-    unsigned redis_generation;
+    struct oim_buf scratch;
+    struct { int64_t offset; } fence;
     bool fatal;
     struct {
         uint64_t stored, pushed, refused, duplicates, poison, again;
@@ -108,6 +112,8 @@ struct msg_lane {
 /* ---- msg_lane.c ---- */
 struct msg_turn *msg_turn_take(struct msg_lane *lane);
 void msg_turn_drop(struct msg_lane *lane, struct msg_entry *entry); /* the entry is published or forgotten */
+void msg_turn_give(struct msg_lane *lane, struct msg_turn *turn);           /* a turn without entries */
+void msg_partition_open(struct msg_lane *lane, int32_t partition, int64_t epoch);
 void msg_partition_forget(struct msg_lane *lane, int32_t partition); /* nothing of it is published or committed from here */
 
 /* ---- msg_verify.c ---- */
@@ -143,7 +149,14 @@ int64_t msg_takeover(struct msg_lane *lane, int32_t partition, int64_t committed
 int msg_takeover_refill(struct msg_lane *lane);                                    /* Redis lost its data */
 bool msg_takeover_redis_lost(struct msg_lane *lane);
 
-/* ---- rpc_lane.c, main.c ---- */
+/* ---- logic_stall.c ---- */
+
+/* Whether this process was not running for longer than Kafka's session time-out (SIGSTOP, swap): its partitions may have another owner,
+ * it must publish nothing more and end. Asked right before publishing. */
+bool logic_stalled(void);
+int logic_stall_start(struct oim_app *app);
+
+/* Runs until app->stop; OIM_EFATAL: the process has to be started again. */
 int logic_msg_run(struct oim_app *app, const struct oim_app_lane *lane);
 
 #endif

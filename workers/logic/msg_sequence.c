@@ -1,0 +1,415 @@
+/*
+ * Conversations in the memory of the partition's owner: the newest seq and its time. msg_lane.c calls prepare() once per batch, then
+ * assign() for each entry in the order of the log. docs/records.md: determinism, take-over (floors), duplicates.
+ *
+ * A conversation that is not here was not written since the archive's position (the take-over has read everything newer), so its floor
+ * is what MySQL or, when that is higher, Redis says.
+ */
+#include "msg.h"
+#include "msg_options.h"
+#include "rpc.h"
+#include "version.h"
+
+#include "oim_hash.h"
+#include "oim_log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONVS_MAX 500000 /* of a lane; more: those of the quietest are forgotten at once and asked for again */
+
+struct msg_conv *msg_conv_find(struct msg_lane *lane, const char *id)
+{
+    struct msg_conv *conv;
+
+    HASH_FIND_STR(lane->convs, id, conv);
+    return conv;
+}
+
+struct msg_conv *msg_conv_learn(struct msg_lane *lane, const char *id, int32_t partition, int64_t max_seq, int64_t last_time)
+{
+    struct msg_conv *conv = msg_conv_find(lane, id);
+    size_t len = strlen(id) + 1;
+
+    if (conv == NULL) {
+        conv = malloc(sizeof(*conv) + len);
+        if (conv == NULL) abort();
+        memset(conv, 0, sizeof(*conv));
+        memcpy(conv->id, id, len);
+        HASH_ADD_STR(lane->convs, id, conv);
+    }
+    conv->partition = partition;
+    if (max_seq > conv->max_seq) conv->max_seq = max_seq;
+    if (max_seq > conv->stored_seq) conv->stored_seq = max_seq;
+    if (last_time > conv->last_time) conv->last_time = last_time;
+    return conv;
+}
+
+void msg_conv_forget(struct msg_lane *lane, int32_t partition)
+{
+    struct msg_conv *conv, *next;
+
+    HASH_ITER(hh, lane->convs, conv, next)
+    {
+        if (conv->partition != partition) continue;
+        HASH_DEL(lane->convs, conv);
+        free(conv);
+    }
+}
+
+/* ---- floors ---- */
+
+/* Conversations of the batch that are not in memory, each once, by its first entry. */
+static size_t unknown(struct msg_lane *lane, struct msg_entry **entries, size_t n, struct msg_entry **out)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t j = 0;
+
+        if (entries[i]->outcome != MSG_STORED || msg_conv_find(lane, entries[i]->conversation_id)) continue;
+        while (j < found && strcmp(out[j]->conversation_id, entries[i]->conversation_id)) j++;
+        if (j == found) out[found++] = entries[i];
+    }
+    return found;
+}
+
+static int floors(struct msg_lane *lane, struct msg_entry **firsts, size_t n)
+{
+    static const char head[] = "SELECT conversation_id, archived_seq, archived_time FROM conversation_seq WHERE conversation_id IN";
+    struct logic_lane *base = &lane->base;
+    char **ids = oim_arena_alloc(base->arena, n * sizeof(*ids));
+    struct oim_sql_rows rows;
+    int err;
+
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = firsts[i]->conversation_id;
+        oim_redis_add(base->rds, "HMGET oim:seq:%s max time", ids[i]);
+    }
+    err = logic_sql_in(base, head, NULL, 0, logic_text_values(base->arena, ids, n), n, "", &rows);
+    if (err != OIM_OK || (err = oim_redis_run(base->rds)) != OIM_OK) {
+        oim_redis_reset(base->rds);
+        return err;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct oim_redis_value v = oim_redis_reply(base->rds, i), max = oim_redis_at(&v, 0), time = oim_redis_at(&v, 1);
+
+        msg_conv_learn(lane, ids[i], firsts[i]->partition, atoll(max.str), atoll(time.str));
+    }
+    oim_redis_reset(base->rds);
+    for (size_t r = 0; r < rows.n; r++) {
+        struct msg_conv *conv = msg_conv_find(lane, logic_cell_text(&rows, r, 0));
+
+        if (conv) msg_conv_learn(lane, conv->id, conv->partition, logic_cell_int(&rows, r, 1), logic_cell_int(&rows, r, 2));
+    }
+    return OIM_OK;
+}
+
+static void refuse_all_of(struct msg_entry **entries, size_t n, const char *conversation_id)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (entries[i]->outcome == MSG_STORED && strcmp(entries[i]->conversation_id, conversation_id) == 0) {
+            msg_refuse(entries[i], OIM_C_INTERNAL, "store unavailable");
+        }
+    }
+}
+
+/* ---- repeats that only the archive knows ---- */
+
+static bool is_old(const struct msg_partition *part, const struct msg_entry *entry)
+{
+    return entry->msg->createtime < msg_dedup_oldest(part->dedup);
+}
+
+/* Entries whose first may have left the table: asked for in the history. Away: the archive's unique key still keeps them apart. */
+static void old_repeats(struct msg_lane *lane, struct msg_entry **entries, size_t n)
+{
+    static const char head[] = "SELECT dedup, seq, send_time, server_msg_id FROM msg_history WHERE dedup IN";
+    struct oim_arena *a = lane->base.arena;
+    struct oim_sql_value *keys = oim_arena_alloc(a, n * sizeof(*keys));
+    struct msg_entry **asked = oim_arena_alloc(a, n * sizeof(*asked));
+    struct oim_sql_rows rows;
+    size_t found = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct msg_entry *entry = entries[i];
+        const struct msg_partition *part = &lane->partitions[entry->partition];
+
+        if (entry->outcome != MSG_STORED || !is_old(part, entry) || msg_dedup_find(part->dedup, entry->dedup)) continue;
+        keys[found] = oim_sql_blob(entry->dedup, 16);
+        asked[found++] = entry;
+    }
+    if (found == 0 || logic_sql_in(&lane->base, head, NULL, 0, keys, found, "", &rows) != OIM_OK) return;
+    for (size_t r = 0; r < rows.n; r++) {
+        for (size_t i = 0; i < found; i++) {
+            if (memcmp(asked[i]->dedup, oim_sql_cell(&rows, r, 0)->p, 16) != 0) continue;
+            asked[i]->outcome = MSG_DUPLICATE;
+            asked[i]->send_time = logic_cell_int(&rows, r, 2);
+            asked[i]->server_msg_id = oim_arena_strdup(asked[i]->turn->arena, logic_cell_text(&rows, r, 3));
+        }
+    }
+}
+
+/* ---- rows of new conversations ---- */
+
+struct row {
+    const char *owner, *conversation_id, *peer, *group;
+    int type;
+};
+
+static void row_add(struct row *rows, size_t *n, const struct msg_entry *entry, const char *owner, const char *peer)
+{
+    rows[*n] = (struct row){owner, entry->conversation_id, peer, entry->msg->groupid, entry->msg->sessiontype};
+    (*n)++;
+}
+
+/* rest.md C.7: single both sides, notification the receiver, group all members. */
+static int rows_of(struct msg_lane *lane, const struct msg_entry *entry, struct row **rows, size_t *n, size_t *cap)
+{
+    static const char members[] = "SELECT user_id FROM group_members WHERE group_id = ?";
+    const Openim__Sdkws__MsgData *msg = entry->msg;
+    struct oim_arena *a = lane->base.arena;
+    struct oim_sql_rows found = {0};
+    size_t need = 2;
+    int err = OIM_OK;
+
+    if (msg->sessiontype == MSG_GROUP) {
+        struct oim_sql_value args[] = {oim_sql_text(msg->groupid)};
+
+        err = oim_sql_exec(lane->base.db, a, members, args, 1, &found, NULL);
+        if (err != OIM_OK) return err;
+        need = found.n;
+    }
+    if (*n + need > *cap) {
+        struct row *more = oim_arena_alloc(a, (*cap + need) * 2 * sizeof(*more));
+
+        if (*n) memcpy(more, *rows, *n * sizeof(*more));
+        *rows = more;
+        *cap = (*cap + need) * 2;
+    }
+    switch (msg->sessiontype) {
+    case MSG_SINGLE:
+        row_add(*rows, n, entry, msg->sendid, msg->recvid);
+        if (strcmp(msg->sendid, msg->recvid) != 0) row_add(*rows, n, entry, msg->recvid, msg->sendid);
+        break;
+    case MSG_NOTIFICATION: row_add(*rows, n, entry, msg->recvid, msg->sendid); break;
+    case MSG_GROUP:
+    default:
+        for (size_t i = 0; i < found.n; i++) row_add(*rows, n, entry, logic_cell_text(&found, i, 0), "");
+        break;
+    }
+    return OIM_OK;
+}
+
+/* Takes out the rows that exist. */
+static int rows_missing(struct msg_lane *lane, struct row *rows, size_t *n)
+{
+    static const char head[] = "SELECT owner_hash FROM conversations WHERE owner_hash IN";
+    struct oim_arena *a = lane->base.arena;
+    struct oim_sql_value *hashes = oim_arena_alloc(a, *n * sizeof(*hashes));
+    struct oim_sql_rows found;
+    size_t kept = 0;
+    int err;
+
+    for (size_t i = 0; i < *n; i++) hashes[i] = oim_sql_blob(logic_owner_hash(a, rows[i].owner, rows[i].conversation_id), 16);
+    err = logic_sql_in(&lane->base, head, NULL, 0, hashes, *n, "", &found);
+    if (err != OIM_OK) return err;
+    for (size_t i = 0; i < *n; i++) {
+        bool there = false;
+
+        for (size_t r = 0; r < found.n && !there; r++) there = memcmp(oim_sql_cell(&found, r, 0)->p, hashes[i].p, 16) == 0;
+        if (!there) rows[kept++] = rows[i];
+    }
+    *n = kept;
+    return OIM_OK;
+}
+
+static int rows_insert(struct msg_lane *lane, const struct row *rows, size_t n)
+{
+    enum { COLUMNS = 8, STEP = 64 };
+    struct oim_arena *a = lane->base.arena;
+    int err = OIM_OK;
+
+    for (size_t from = 0; from < n && err == OIM_OK; from += STEP) {
+        size_t step = n - from < STEP ? n - from : STEP;
+        struct oim_sql_value *args = oim_arena_alloc(a, step * COLUMNS * sizeof(*args)), *arg = args;
+        struct oim_buf sql = {0};
+
+        for (size_t i = from; i < from + step; i++) {
+            *arg++ = oim_sql_text(rows[i].owner);
+            *arg++ = oim_sql_text(rows[i].conversation_id);
+            *arg++ = oim_sql_int(rows[i].type);
+            *arg++ = oim_sql_text(rows[i].type == MSG_GROUP ? "" : rows[i].peer);
+            *arg++ = oim_sql_text(rows[i].type == MSG_GROUP ? rows[i].group : "");
+            *arg++ = oim_sql_text("");
+            *arg++ = oim_sql_int(oim_now_ms());
+            *arg++ = oim_sql_blob(logic_owner_hash(a, rows[i].owner, rows[i].conversation_id), 16);
+        }
+        oim_buf_puts(&sql, "INSERT IGNORE INTO conversations (owner_user_id, conversation_id, conversation_type, user_id, group_id,"
+                           " attached_info, create_time, owner_hash, ex) VALUES ");
+        for (size_t i = 0; i < step; i++) oim_buf_puts(&sql, i ? ",(?,?,?,?,?,?,?,?,'')" : "(?,?,?,?,?,?,?,?,'')");
+        oim_buf_putc(&sql, '\0');
+        err = oim_sql_exec(lane->base.db, a, (const char *)sql.data, args, step * COLUMNS, NULL, NULL);
+        oim_buf_free(&sql);
+    }
+    return err;
+}
+
+static int by_owner(const void *a, const void *b)
+{
+    return strcmp(((const struct row *)a)->owner, ((const struct row *)b)->owner);
+}
+
+/* One version step per owner, owners in order: two lanes never wait for each other crosswise. */
+static int rows_log(struct msg_lane *lane, struct row *rows, size_t n)
+{
+    char **elements = oim_arena_alloc(lane->base.arena, (n ? n : 1) * sizeof(*elements));
+    int err = OIM_OK;
+
+    qsort(rows, n, sizeof(*rows), by_owner);
+    for (size_t from = 0, to; from < n && err == OIM_OK; from = to) {
+        for (to = from; to < n && strcmp(rows[to].owner, rows[from].owner) == 0; to++) {
+            elements[to - from] = (char *)(uintptr_t)rows[to].conversation_id;
+        }
+        err = logic_version_write(&lane->base, LOGIC_LOG_CONVERSATION, rows[from].owner, elements, to - from, LOGIC_INSERT);
+    }
+    return err;
+}
+
+int msg_conv_rows(struct msg_lane *lane, struct msg_entry **entries, size_t n)
+{
+    struct oim_sql *db = lane->base.db;
+    struct row *rows = NULL;
+    size_t count = 0, cap = 0;
+    int err = OIM_OK;
+
+    for (size_t i = 0; i < n && err == OIM_OK; i++) err = rows_of(lane, entries[i], &rows, &count, &cap);
+    if (err == OIM_OK && count) err = rows_missing(lane, rows, &count);
+    if (err != OIM_OK || count == 0) return err;
+    for (int attempt = 0; attempt < 3; attempt++) {
+        err = oim_sql_begin(db);
+        if (err == OIM_OK) err = rows_insert(lane, rows, count);
+        if (err == OIM_OK) err = rows_log(lane, rows, count);
+        if (err == OIM_OK) err = oim_sql_commit(db);
+        if (err != OIM_OK) oim_sql_rollback(db);
+        if (err != OIM_ECONFLICT) break;
+    }
+    return err;
+}
+
+/* Chat conversations of which the batch brings the first message. */
+static void new_conversations(struct msg_lane *lane, struct msg_entry **entries, size_t n)
+{
+    struct msg_entry **firsts = oim_arena_alloc(lane->base.arena, n * sizeof(*firsts));
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct msg_conv *conv;
+        size_t j = 0;
+
+        if (entries[i]->outcome != MSG_STORED || !entries[i]->chat) continue;
+        conv = msg_conv_find(lane, entries[i]->conversation_id);
+        if (conv == NULL || conv->max_seq > 0) continue;
+        while (j < count && strcmp(firsts[j]->conversation_id, conv->id)) j++;
+        if (j == count) firsts[count++] = entries[i];
+    }
+    if (count == 0 || msg_conv_rows(lane, firsts, count) == OIM_OK) return;
+    for (size_t i = 0; i < count; i++) refuse_all_of(entries, n, firsts[i]->conversation_id);
+}
+
+void msg_sequence_prepare(struct msg_lane *lane, struct msg_entry **entries, size_t n)
+{
+    struct msg_entry **firsts = oim_arena_alloc(lane->base.arena, (n ? n : 1) * sizeof(*firsts));
+    size_t count;
+
+    if (HASH_COUNT(lane->convs) > CONVS_MAX) {
+        struct msg_conv *conv, *next;
+
+        HASH_ITER(hh, lane->convs, conv, next)
+        {
+            if (lane->partitions[conv->partition].queued) continue; /* in flight: Redis may not know its newest seq yet */
+            HASH_DEL(lane->convs, conv);
+            free(conv);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        oim_hash_dedup(entries[i]->dedup, entries[i]->conversation_id, entries[i]->msg->sendid, entries[i]->msg->clientmsgid);
+    }
+    count = unknown(lane, entries, n, firsts);
+    if (count && floors(lane, firsts, count) != OIM_OK) {
+        for (size_t i = 0; i < count; i++) refuse_all_of(entries, n, firsts[i]->conversation_id);
+    }
+    old_repeats(lane, entries, n);
+    new_conversations(lane, entries, n);
+}
+
+/* ---- in the order of the log ---- */
+
+static const char *server_msg_id(struct oim_arena *a, const Openim__Sdkws__MsgData *msg, int32_t partition, int64_t offset)
+{
+    const char *parts[] = {msg->sendid, msg->clientmsgid, oim_arena_printf(a, "%d", partition), oim_arena_printf(a, "%" PRId64, offset)};
+    char *hex = oim_arena_alloc(a, 33);
+    uint8_t digest[16];
+
+    oim_hash_sha128(digest, parts, 4);
+    oim_hash_hex(hex, digest, 16);
+    return hex;
+}
+
+/* The time of the log, never below the conversation's newest: the same record always gets the same. */
+static void stamp(struct msg_entry *entry, struct msg_conv *conv)
+{
+    Openim__Sdkws__MsgData *msg = entry->msg;
+
+    msg->servermsgid = (char *)(uintptr_t)server_msg_id(entry->turn->arena, msg, entry->partition, entry->offset);
+    if (msg->sendtime <= 0) {
+        msg->sendtime = entry->timestamp;
+        if (conv && msg->sendtime < conv->last_time) msg->sendtime = conv->last_time;
+        if (conv) conv->last_time = msg->sendtime;
+    }
+    entry->server_msg_id = msg->servermsgid;
+    entry->send_time = msg->sendtime;
+}
+
+static void pack(struct msg_entry *entry)
+{
+    uint8_t *data;
+
+    entry->packed_len = openim__sdkws__msg_data__get_packed_size(entry->msg);
+    data = oim_arena_alloc(entry->turn->arena, entry->packed_len);
+    openim__sdkws__msg_data__pack(entry->msg, data);
+    entry->packed = data;
+}
+
+void msg_sequence_assign(struct msg_lane *lane, struct msg_entry *entry)
+{
+    struct msg_partition *part = &lane->partitions[entry->partition];
+    const struct msg_dedup_entry *first;
+    struct msg_dedup_entry known;
+    struct msg_conv *conv;
+
+    if (entry->outcome == MSG_PUSHED) {
+        stamp(entry, NULL);
+        pack(entry);
+        return;
+    }
+    /* a repeat gets the first answer, whatever the sender may do by now */
+    if (entry->outcome != MSG_DUPLICATE && (first = msg_dedup_find(part->dedup, entry->dedup))) {
+        entry->outcome = MSG_DUPLICATE;
+        entry->send_time = first->send_time;
+        entry->server_msg_id = server_msg_id(entry->turn->arena, entry->msg, entry->partition, first->offset);
+    }
+    if (entry->outcome != MSG_STORED) return;
+    conv = msg_conv_find(lane, entry->conversation_id);
+    if (conv == NULL) {
+        msg_refuse(entry, OIM_C_INTERNAL, "store unavailable");
+        return;
+    }
+    entry->msg->seq = ++conv->max_seq;
+    stamp(entry, conv);
+    pack(entry);
+    known = (struct msg_dedup_entry){.seq = entry->msg->seq, .send_time = entry->send_time, .offset = entry->offset};
+    memcpy(known.key, entry->dedup, sizeof(known.key));
+    msg_dedup_add(part->dedup, &known);
+}
