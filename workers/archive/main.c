@@ -1,0 +1,48 @@
+/*
+ * openim-archive: what openim-logic has accepted becomes history. Started by a supervisor, any number of times: Kafka's group shares the
+ * partitions out. Waits for its stores at start; afterwards an absent store only delays it. Read archive.h next.
+ */
+#include "archive.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static int mongo_await(struct oim_app *app)
+{
+    struct oim_mongo *mg = oim_mongo_new(&app->conf, "prepare");
+    int err = OIM_EFATAL;
+
+    if (mg == NULL) return OIM_EFATAL;
+    while (!app->stop && (err = oim_mongo_prepare(mg)) == OIM_EUNAVAIL) nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+    oim_mongo_free(mg);
+    return err;
+}
+
+static int prepare(struct oim_app *app)
+{
+    char topic[256];
+    int err = oim_sql_migrate(&app->conf);
+
+    if (err == OIM_OK) err = mongo_await(app);
+    if (err != OIM_OK) return err;
+    snprintf(topic, sizeof(topic), "%sstored", app->conf.kafka.topic_prefix);
+    err = oim_kafka_partitions(&app->conf, topic, &app->stop);
+    return err < 0 ? err : OIM_OK;
+}
+
+static int lanes(struct oim_app *app, struct oim_app_lane *list, int max)
+{
+    static char names[32][16];
+    int n = app->conf.archive.lanes < max ? app->conf.archive.lanes : max;
+
+    for (int i = 0; i < n && i < 32; i++) {
+        snprintf(names[i], sizeof(names[i]), "archive-%d", i);
+        list[i] = (struct oim_app_lane){.name = names[i], .index = i, .run = archive_lane_run};
+    }
+    return n < 32 ? n : 32;
+}
+
+int main(int argc, char **argv)
+{
+    return oim_app_main(argc, argv, "archive", prepare, lanes);
+}

@@ -1,0 +1,79 @@
+/*
+ * Multi-row statements. A statement has few sizes, so that each is prepared once a connection and found again; n rows are given as the
+ * largest sizes that fit, and no statement is larger than a server takes at its defaults. Called by store.c.
+ */
+#include "archive.h"
+
+#include "oim_buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SIZES 4
+#define BYTES_MAX 3000000 /* MySQL before 8 took 4 MiB */
+
+static const size_t sizes[SIZES] = {500, 128, 16, 1};
+
+struct archive_statement {
+    size_t places;
+    char *text[SIZES];
+};
+
+struct archive_statement *archive_statement_new(const char *head, size_t places, const char *tail)
+{
+    struct archive_statement *s = calloc(1, sizeof(*s));
+
+    if (s == NULL) return NULL;
+    s->places = places;
+    for (int i = 0; i < SIZES; i++) {
+        struct oim_buf buf = {0};
+
+        oim_buf_puts(&buf, head);
+        oim_sql_places(&buf, sizes[i], places);
+        oim_buf_puts(&buf, tail);
+        oim_buf_putc(&buf, '\0');
+        s->text[i] = (char *)buf.data;
+    }
+    return s;
+}
+
+void archive_statement_free(struct archive_statement *s)
+{
+    if (s == NULL) return;
+    for (int i = 0; i < SIZES; i++) free(s->text[i]);
+    free(s);
+}
+
+/* Index of the largest size that the rows from `first` on fill within the bytes. */
+static int size_choose(const struct archive_rows *rows, size_t first)
+{
+    size_t left = rows->n - first, bytes = 0, fit = 0;
+
+    if (rows->bytes == NULL) {
+        fit = left;
+    } else {
+        while (fit < left && fit < sizes[0] && (bytes += rows->bytes(rows->ctx, first + fit)) <= BYTES_MAX) fit++;
+    }
+    for (int i = 0; i < SIZES; i++) {
+        if (sizes[i] <= fit) return i;
+    }
+    return SIZES - 1;
+}
+
+int archive_statement_run(struct archive_statement *s, struct oim_sql *db, struct oim_arena *scratch, const struct archive_rows *rows)
+{
+    for (size_t first = 0; first < rows->n;) {
+        int size = size_choose(rows, first);
+        size_t count = sizes[size];
+        struct oim_sql_value *args = oim_arena_alloc(scratch, count * s->places * sizeof(*args));
+        uint64_t affected;
+        int err;
+
+        for (size_t i = 0; i < count; i++) rows->fill(rows->ctx, first + i, &args[i * s->places]);
+        err = oim_sql_exec(db, scratch, s->text[size], args, count * s->places, NULL, &affected);
+        if (err == OIM_OK && rows->check) err = rows->check(rows->ctx, first, count, affected);
+        if (err != OIM_OK) return err;
+        first += count;
+    }
+    return OIM_OK;
+}
