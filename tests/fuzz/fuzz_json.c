@@ -1,6 +1,6 @@
 /*
- * JSON envelopes and text pings. The scratch that the header promises is enough is enough; jansson
- * must accept what we accept (but for depth and bad UTF-8), and always what we write.
+ * JSON envelopes and text pings. The scratch that the header promises must be enough; what we write
+ * must be JSON to another parser, and read again be the same.
  */
 #include "fuzz.h"
 
