@@ -13,7 +13,7 @@
 
 static const struct logic_route *const areas[] = {
     logic_auth_routes, logic_user_routes,  logic_friend_routes,   logic_group_routes, logic_conversation_routes,
-    logic_msg_routes,  logic_jssdk_routes, logic_presence_routes,
+    logic_msg_routes,  logic_pull_routes,  logic_jssdk_routes,    logic_presence_routes,
 };
 
 static const char *const planned[] = {

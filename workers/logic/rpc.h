@@ -7,6 +7,7 @@
 #define OIM_LOGIC_RPC_H
 
 #include "logic.h"
+#include "logic_cache.h"
 #include "sdkws.pb-c.h"
 
 /* ---- the lane (rpc_lane.c) ---- */
@@ -18,6 +19,9 @@ int logic_rpc_run(struct oim_app *app, const struct oim_app_lane *lane);
 
 /* A path of the protocol that has no handler yet: answered with 500, not with 404. */
 bool logic_route_planned(const char *path);
+
+/* Parts of the table that logic.h does not name. */
+extern const struct logic_route logic_pull_routes[];
 
 /* ---- events of connections (presence.c) ---- */
 
@@ -76,9 +80,6 @@ int logic_page(struct logic_call *call, const Openim__Sdkws__RequestPagination *
 
 /* As logic_page for routes that take a missing object as an empty page. */
 struct logic_page logic_page_lenient(const Openim__Sdkws__RequestPagination *p);
-
-/* Caches of all lanes and processes drop (kind, id); kind is user, black, conv or friend. Declared as in logic_cache.h. */
-int logic_cache_invalidate(struct logic_lane *lane, const char *kind, const char *id);
 
 /* ---- rows as messages, used across areas ---- */
 

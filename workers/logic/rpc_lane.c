@@ -23,6 +23,7 @@
 #define RETRY_MS 100
 #define STALE_MS 30000      /* a read this long past its deadline is not worth its work */
 #define REPORT_MS 60000
+#define WS_LOGOUT 2003
 
 struct rpc {
     struct logic_lane lane;
@@ -202,6 +203,7 @@ static void rpc_ws(struct rpc *rpc, struct logic_call *call)
         rpc->stale++;
         return;
     }
+    if (call->up->reqidentifier == WS_LOGOUT) call->reply_flags = 1; /* also when it fails (gateway.md 5.3) */
     if (call_run(rpc, call, route, &res)) rpc->failed++;
     if (!call->answered) reply_ws(rpc, call, res);
 }

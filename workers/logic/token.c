@@ -49,18 +49,6 @@ static bool is_pc(int platform)
     return oim_platform_class(platform) == oim_platform_class(3);
 }
 
-int logic_token_platform(struct logic_call *call, const char *token)
-{
-    struct oim_jwt jwt;
-    const char *why;
-
-    if (oim_jwt_verify(call->lane->arena, call->lane->app->conf.general.secret, token, strlen(token), oim_now_ms() / 1000,
-                       &jwt, &why)) {
-        return 0;
-    }
-    return oim_platform_name(jwt.platform_id) ? jwt.platform_id : 0;
-}
-
 /* ---- kicks ---- */
 
 static int kick(struct logic_call *call, const char *key, char *const *tokens, size_t n)
@@ -90,7 +78,8 @@ int logic_token_kick(struct logic_call *call, const char *user_id, int platform,
 int logic_token_invalidate(struct logic_call *call, const char *user_id, int platform, const char *preserved)
 {
     struct oim_redis *rds = call->lane->rds;
-    struct oim_redis_value reply, field;
+    struct oim_redis_value reply, field, state;
+    bool good = preserved == NULL;
     const char *key;
     char **tokens;
     size_t n = 0;
@@ -99,17 +88,22 @@ int logic_token_invalidate(struct logic_call *call, const char *user_id, int pla
     if (oim_platform_name(platform) == NULL) return OIM_OK;
     key = key_of(call->lane->arena, user_id, platform);
     oim_redis_reset(rds);
-    oim_redis_add(rds, "HKEYS %s", key);
+    oim_redis_add(rds, "HGETALL %s", key);
     rc = oim_redis_run(rds);
     if (rc) return rc;
     reply = oim_redis_reply(rds, 0);
     tokens = logic_list(call, reply.elements);
-    for (size_t i = 0; i < reply.elements; i++) {
+    for (size_t i = 0; i + 1 < reply.elements; i += 2) {
         field = oim_redis_at(&reply, i);
-        if (field.type != OIM_REDIS_STRING || (preserved && strcmp(field.str, preserved) == 0)) continue;
+        state = oim_redis_at(&reply, i + 1);
+        if (field.type != OIM_REDIS_STRING || state.type != OIM_REDIS_STRING) continue;
+        if (preserved && strcmp(field.str, preserved) == 0) {
+            good = strcmp(state.str, "0") == 0;
+            continue;
+        }
         tokens[n++] = oim_arena_strndup(call->lane->arena, field.str, field.len);
     }
-    return kick(call, key, tokens, n);
+    return good ? kick(call, key, tokens, n) : OIM_OK;
 }
 
 /* ---- issue ---- */

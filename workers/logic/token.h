@@ -13,13 +13,11 @@ enum { LOGIC_TOKEN_NORMAL = 0, LOGIC_TOKEN_KICKED = 2 };
 /* platform must be 1..11. OIM_OK, OIM_EFAIL (unknown policy) or a retriable code. */
 int logic_token_issue(struct logic_call *call, const char *user_id, int platform, char **token);
 
-/* All tokens of the platform but preserved (NULL: all of them) are kicked from now on. */
+/* All tokens of the platform but preserved are kicked from now on; NULL: all of them. Nothing happens when
+ * preserved is itself no longer good: a newer login has settled the matter. */
 int logic_token_invalidate(struct logic_call *call, const char *user_id, int platform, const char *preserved);
 
 /* Exactly these tokens of the platform, as far as they are stored. */
 int logic_token_kick(struct logic_call *call, const char *user_id, int platform, char *const *tokens, size_t n);
-
-/* The platform that a token names, 0 when it does not verify. */
-int logic_token_platform(struct logic_call *call, const char *token);
 
 #endif

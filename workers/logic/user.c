@@ -139,6 +139,16 @@ static int register_rows(struct logic_call *call, Openim__Sdkws__UserInfo *const
     return rc;
 }
 
+/* The rows are committed: a cache that cannot be told (Redis away) must not fail the call. Caches start
+ * empty when they come back to Redis. */
+static void users_changed(struct logic_call *call, Openim__Sdkws__UserInfo *const *users, size_t n)
+{
+    oim_redis_reset(call->lane->rds);
+    for (size_t i = 0; i < n; i++) oim_redis_add(call->lane->rds, "PUBLISH oim:cache user:%s", users[i]->userid);
+    oim_redis_run(call->lane->rds);
+    oim_redis_reset(call->lane->rds);
+}
+
 /* All or nothing (rest.md C.1). */
 static int user_register(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
@@ -153,9 +163,7 @@ static int user_register(struct logic_call *call, const ProtobufCMessage *req_, 
     }
     if (rc == OIM_EEXIST) return logic_fail(call, OIM_C_REGISTERED, "userID registered already");
     if (rc == OIM_OK) rc = oim_sql_commit(call->lane->db);
-    for (size_t i = 0; rc == OIM_OK && i < req->n_users; i++) {
-        rc = logic_cache_invalidate(call->lane, "user", req->users[i]->userid);
-    }
+    if (rc == OIM_OK) users_changed(call, req->users, req->n_users);
     return rc;
 }
 
@@ -260,7 +268,7 @@ static int user_write(struct logic_call *call, char *user_id, struct oim_sql_val
     if (nickname.kind == OIM_SQL_TEXT && nickname.len > ID_BYTES) return logic_args(call, "nickname is too long");
     rc = user_exists(call, user_id);
     if (rc == OIM_OK) rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 5, NULL, NULL);
-    if (rc == OIM_OK) rc = logic_cache_invalidate(call->lane, "user", user_id);
+    if (rc == OIM_OK) logic_cache_invalidate(call->lane, "user", user_id);
     return rc;
 }
 
