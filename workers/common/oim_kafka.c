@@ -1,79 +1,34 @@
 /*
- * Consumer and wait; the producer is in oim_kafka_producer.c, take-over reading in oim_kafka_read.c, what they share in
- * oim_kafka_internal.h. oim_kafka.h holds the contract.
+ * The consumer; the producer is in oim_kafka_producer.c, sleeping on both in oim_kafka_wait.c, take-over reading in oim_kafka_read.c,
+ * settings and logs of all clients in oim_kafka_client.c. oim_kafka.h holds the contract.
  *
  * A partition passes through: assigned by the group -> our caller says where to start (or "ask again": it waits in `waiting`, not
- * fetched) -> fetched -> revoked. All callbacks run inside oim_kafka_poll, in the lane's thread.
+ * fetched) -> fetched -> revoked. All events run inside oim_kafka_poll and oim_kafka_consumer_free, in the lane's thread.
+ *
+ * The strategy is cooperative-sticky: a process that comes or goes moves only the partitions that must move, the others are fetched on.
  */
 #include "oim_kafka_internal.h"
 
 #include "oim_app.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#define COMMITTED_MS 5000
+#define COMMITTED_MS 1000
 #define ASK_AGAIN_MS 1000
 #define PARTITIONS_MAX 1024
 
 struct oim_kafka_consumer {
+    struct kafka_link link; /* first: what the library's callbacks get */
     rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
     char *topic;
     const struct oim_kafka_events *events;
     void *ctx;
     int64_t ask_again_at;
     int32_t waiting[PARTITIONS_MAX]; /* given to us, start not yet known */
     int n_waiting;
-    bool fatal;
+    bool refused; /* the group did not tell its offsets, and the log says so */
 };
-
-static void log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    enum oim_log_level own = level <= 3 ? OIM_LOG_WARN : level <= 6 ? OIM_LOG_INFO : OIM_LOG_DEBUG;
-
-    if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0) own = OIM_LOG_WARN;
-    oim_log(own, "kafka", "client=%s %s=\"%s\"", rk ? rd_kafka_name(rk) : "-", facility, text);
-}
-
-rd_kafka_conf_t *kafka_conf_new(const struct oim_conf *conf, const char *client)
-{
-    rd_kafka_conf_t *kc = rd_kafka_conf_new();
-
-    kafka_conf_set(kc, "bootstrap.servers", conf->kafka.brokers);
-    kafka_conf_set(kc, "client.id", client);
-    kafka_conf_set(kc, "socket.nagle.disable", "true");
-    kafka_conf_set(kc, "socket.keepalive.enable", "true");
-    kafka_conf_set(kc, "reconnect.backoff.ms", "100");
-    kafka_conf_set(kc, "reconnect.backoff.max.ms", "1000");
-    kafka_conf_set(kc, "topic.metadata.refresh.interval.ms", "30000");
-    kafka_conf_set(kc, "topic.metadata.refresh.fast.interval.ms", "100");
-    kafka_conf_set(kc, "log.connection.close", "false");
-    rd_kafka_conf_set_log_cb(kc, log_line);
-    return kc;
-}
-
-void kafka_conf_set(rd_kafka_conf_t *kc, const char *name, const char *value)
-{
-    char why[256];
-
-    if (rd_kafka_conf_set(kc, name, value, why, sizeof(why)) != RD_KAFKA_CONF_OK) {
-        oim_log(OIM_LOG_ERROR, "kafka setting refused", "name=%s why=\"%s\"", name, why);
-        abort();
-    }
-}
-
-void kafka_conf_set_int(rd_kafka_conf_t *kc, const char *name, int value)
-{
-    char text[16];
-
-    snprintf(text, sizeof(text), "%d", value);
-    kafka_conf_set(kc, name, text);
-}
 
 /* ---- partitions come and go ---- */
 
@@ -88,47 +43,56 @@ static void assign_one(struct oim_kafka_consumer *c, int32_t partition, int64_t 
         oim_log(OIM_LOG_ERROR, "cannot take a partition", "topic=%s partition=%d why=\"%s\"", c->topic, partition,
                 rd_kafka_error_string(error));
         rd_kafka_error_destroy(error);
-        c->fatal = true;
+        c->link.fatal = true;
     }
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* The committed offset, -1 when there is none; false: the group did not answer. */
-static bool committed_offset(struct oim_kafka_consumer *c, int32_t partition, int64_t *offset)
+/* The group's offsets of all that wait, NULL when it does not answer. */
+static rd_kafka_topic_partition_list_t *committed(struct oim_kafka_consumer *c)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(c->n_waiting);
     rd_kafka_resp_err_t err;
 
-    rd_kafka_topic_partition_list_add(list, c->topic, partition);
+    for (int i = 0; i < c->n_waiting; i++) rd_kafka_topic_partition_list_add(list, c->topic, c->waiting[i]);
     err = rd_kafka_committed(c->rk, list, COMMITTED_MS);
-    *offset = list->elems[0].offset >= 0 ? list->elems[0].offset : -1;
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) err = list->elems[0].err;
+    for (int i = 0; i < list->cnt && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) err = list->elems[i].err;
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        c->refused = false;
+        kafka_link_up(&c->link, c->rk);
+        return list;
+    }
+    if (!c->refused) oim_log(OIM_LOG_WARN, "no committed offsets", "topic=%s partitions=%d why=\"%s\"", c->topic, list->cnt, rd_kafka_err2str(err));
+    c->refused = true;
     rd_kafka_topic_partition_list_destroy(list);
-    if (err) oim_log(OIM_LOG_WARN, "no committed offset", "topic=%s partition=%d why=\"%s\"", c->topic, partition, rd_kafka_err2str(err));
-    return err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    return NULL;
 }
 
 /* True when the partition is being fetched now. */
-static bool try_start(struct oim_kafka_consumer *c, int32_t partition)
+static bool try_start(struct oim_kafka_consumer *c, int32_t partition, int64_t known)
 {
-    int64_t committed, start;
+    int64_t start = c->events->assigned(c->ctx, partition, known);
 
-    if (!committed_offset(c, partition, &committed)) return false;
-    start = c->events->assigned(c->ctx, partition, committed);
     if (start == -2) return false;
-    if (start < 0) start = committed >= 0 ? committed : RD_KAFKA_OFFSET_BEGINNING;
+    if (start < 0) start = known >= 0 ? known : RD_KAFKA_OFFSET_BEGINNING;
     assign_one(c, partition, start);
     return true;
 }
 
 static void start_waiting(struct oim_kafka_consumer *c)
 {
+    rd_kafka_topic_partition_list_t *list = committed(c);
     int kept = 0;
 
-    for (int i = 0; i < c->n_waiting; i++) {
-        if (!try_start(c, c->waiting[i])) c->waiting[kept++] = c->waiting[i];
+    for (int i = 0; list && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *part = &list->elems[i];
+
+        if (!try_start(c, part->partition, part->offset >= 0 ? part->offset : -1)) c->waiting[kept++] = part->partition;
     }
-    c->n_waiting = kept;
+    if (list) {
+        c->n_waiting = kept;
+        rd_kafka_topic_partition_list_destroy(list);
+    }
     c->ask_again_at = oim_mono_ms() + ASK_AGAIN_MS;
 }
 
@@ -180,18 +144,6 @@ static void rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_pa
     }
 }
 
-static void error_event(rd_kafka_t *rk, int err, const char *reason, void *opaque)
-{
-    struct oim_kafka_consumer *c = opaque;
-    char why[256];
-
-    if (err != RD_KAFKA_RESP_ERR__FATAL) return; /* retried by the library, logged by log_line */
-    err = rd_kafka_fatal_error(rk, why, sizeof(why));
-    oim_log(OIM_LOG_ERROR, "kafka refuses this process", "client=%s why=\"%s\" do=\"%s\"", rd_kafka_name(rk), why,
-            err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? "another process has the same general.instance: give each its own" : "see the broker");
-    c->fatal = true;
-}
-
 /* ---- consumer ---- */
 
 struct oim_kafka_consumer *oim_kafka_consumer_new(const struct oim_conf *conf, const char *topic, const char *group, const char *lane,
@@ -199,10 +151,11 @@ struct oim_kafka_consumer *oim_kafka_consumer_new(const struct oim_conf *conf, c
 {
     struct oim_kafka_consumer *c = calloc(1, sizeof(*c));
     rd_kafka_topic_partition_list_t *topics;
-    rd_kafka_conf_t *kc = kafka_conf_new(conf, lane);
+    rd_kafka_conf_t *kc;
     char text[512];
 
     if (c == NULL) return NULL;
+    kc = kafka_conf_new(conf, lane, &c->link);
     c->topic = strdup(topic);
     c->events = events;
     c->ctx = ctx;
@@ -221,9 +174,7 @@ struct oim_kafka_consumer *oim_kafka_consumer_new(const struct oim_conf *conf, c
     kafka_conf_set(kc, "fetch.error.backoff.ms", "100");
     kafka_conf_set(kc, "queued.max.messages.kbytes", "16384");
     kafka_conf_set(kc, "fetch.message.max.bytes", "2097152");
-    rd_kafka_conf_set_opaque(kc, c);
     rd_kafka_conf_set_rebalance_cb(kc, rebalance);
-    rd_kafka_conf_set_error_cb(kc, error_event);
 
     c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, kc, text, sizeof(text));
     if (c->rk == NULL) {
@@ -234,7 +185,6 @@ struct oim_kafka_consumer *oim_kafka_consumer_new(const struct oim_conf *conf, c
         return NULL;
     }
     rd_kafka_poll_set_consumer(c->rk);
-    c->queue = rd_kafka_queue_get_consumer(c->rk);
     topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
     rd_kafka_subscribe(c->rk, topics);
@@ -245,36 +195,43 @@ struct oim_kafka_consumer *oim_kafka_consumer_new(const struct oim_conf *conf, c
 void oim_kafka_consumer_free(struct oim_kafka_consumer *c)
 {
     if (c == NULL) return;
-    rd_kafka_queue_destroy(c->queue);
-    rd_kafka_consumer_close(c->rk); /* runs the revocation */
+    rd_kafka_consumer_close(c->rk); /* runs the revocation; a static member stays in the group until its session ends */
     rd_kafka_destroy(c->rk);
     free(c->topic);
     free(c);
 }
 
-/* One record, or none: an event or an error of one partition is handled here. */
-static bool take(struct oim_kafka_consumer *c, struct oim_kafka_record *record, int timeout_ms)
+rd_kafka_queue_t *kafka_consumer_queue(struct oim_kafka_consumer *c)
 {
-    rd_kafka_message_t *m = rd_kafka_consumer_poll(c->rk, timeout_ms);
+    return rd_kafka_queue_get_consumer(c->rk);
+}
 
-    if (m == NULL) return false;
-    if (m->err) {
-        oim_log(OIM_LOG_WARN, "kafka", "client=%s partition=%d why=\"%s\"", rd_kafka_name(c->rk), m->partition, rd_kafka_message_errstr(m));
+/* The next record, NULL when there is none within the time. Errors of single partitions are passed over, so that NULL without waiting
+ * means that the queue is empty: oim_kafka_wait sleeps on that. */
+static rd_kafka_message_t *take(struct oim_kafka_consumer *c, int timeout_ms)
+{
+    rd_kafka_message_t *m;
+
+    while ((m = rd_kafka_consumer_poll(c->rk, timeout_ms)) && m->err) {
+        kafka_link_error(&c->link, c->rk, m->err, rd_kafka_message_errstr(m));
         rd_kafka_message_destroy(m);
-        return false;
+        timeout_ms = 0;
     }
-    kafka_record_fill(record, m);
-    return true;
+    if (m) kafka_link_up(&c->link, c->rk);
+    return m;
 }
 
 int oim_kafka_poll(struct oim_kafka_consumer *c, struct oim_kafka_record *records, int max, int timeout_ms)
 {
+    rd_kafka_message_t *m;
     int n = 0;
 
     if (c->n_waiting && oim_mono_ms() >= c->ask_again_at) start_waiting(c);
-    while (n < max && take(c, &records[n], n ? 0 : timeout_ms)) n++;
+    while (n < max && (m = take(c, n ? 0 : timeout_ms))) kafka_record_fill(&records[n++], m);
     if (c->n_waiting && c->ask_again_at == 0) start_waiting(c);
-    return c->fatal ? OIM_EFATAL : n;
+    if (!c->link.fatal) return n;
+    oim_kafka_records_free(records, n);
+    return OIM_EFATAL;
 }
 
 void oim_kafka_records_free(struct oim_kafka_record *records, int n)
@@ -329,53 +286,4 @@ int oim_kafka_seek(struct oim_kafka_consumer *c, int32_t partition, int64_t offs
     if (error) rd_kafka_error_destroy(error);
     rd_kafka_topic_partition_list_destroy(list);
     return err;
-}
-
-/* ---- sleeping on both ---- */
-
-struct oim_kafka_wait {
-    int fd;
-};
-
-struct oim_kafka_wait *oim_kafka_wait_new(struct oim_kafka_consumer *c, struct oim_kafka_producer *p)
-{
-    static const uint64_t one = 1;
-    struct oim_kafka_wait *w = calloc(1, sizeof(*w));
-
-    if (w == NULL) return NULL;
-    w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (w->fd < 0) {
-        oim_log(OIM_LOG_ERROR, "eventfd failed", "errno=%d", errno);
-        free(w);
-        return NULL;
-    }
-    /* written when a queue turns from empty to not empty, so both queues must be emptied before sleeping */
-    if (c) rd_kafka_queue_io_event_enable(c->queue, w->fd, &one, sizeof(one));
-    if (p) rd_kafka_queue_io_event_enable(kafka_producer_queue(p), w->fd, &one, sizeof(one));
-    return w;
-}
-
-void oim_kafka_wait_free(struct oim_kafka_wait *w)
-{
-    if (w == NULL) return;
-    close(w->fd);
-    free(w);
-}
-
-int oim_kafka_wait_ms(struct oim_kafka_wait *w, int timeout_ms)
-{
-    struct pollfd pfd = {.fd = w->fd, .events = POLLIN};
-    uint64_t count;
-
-    if (poll(&pfd, 1, timeout_ms) <= 0) return 0;
-    return read(w->fd, &count, sizeof(count)) > 0;
-}
-
-void oim_kafka_wake(struct oim_kafka_wait *w)
-{
-    uint64_t one = 1;
-
-    if (write(w->fd, &one, sizeof(one)) < 0) {
-        return; /* the counter is full: it is awake */
-    }
 }

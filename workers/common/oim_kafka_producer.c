@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 struct oim_kafka_producer {
+    struct kafka_link link;
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     size_t inflight;
@@ -15,10 +16,11 @@ struct oim_kafka_producer {
 struct oim_kafka_producer *oim_kafka_producer_new(const struct oim_conf *conf, const char *name)
 {
     struct oim_kafka_producer *p = calloc(1, sizeof(*p));
-    rd_kafka_conf_t *kc = kafka_conf_new(conf, name);
+    rd_kafka_conf_t *kc;
     char why[256];
 
     if (p == NULL) return NULL;
+    kc = kafka_conf_new(conf, name, &p->link);
     kafka_conf_set(kc, "enable.idempotence", "true");
     kafka_conf_set(kc, "acks", "all");
     kafka_conf_set_int(kc, "linger.ms", conf->kafka.linger_ms);
@@ -49,7 +51,7 @@ void oim_kafka_producer_free(struct oim_kafka_producer *p)
 
 rd_kafka_queue_t *kafka_producer_queue(struct oim_kafka_producer *p)
 {
-    return p->queue;
+    return rd_kafka_queue_get_main(p->rk);
 }
 
 size_t oim_kafka_inflight(const struct oim_kafka_producer *p)
@@ -75,6 +77,15 @@ int oim_kafka_produce(struct oim_kafka_producer *p, const char *topic, int32_t p
     }
 }
 
+static int meaning(rd_kafka_resp_err_t err)
+{
+    switch (err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR: return OIM_OK;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE: return OIM_EPARSE; /* the topic takes less than we do */
+    default: return OIM_EFATAL;
+    }
+}
+
 static int reports_of(struct oim_kafka_producer *p, rd_kafka_event_t *event, oim_kafka_report report, void *ctx)
 {
     const rd_kafka_message_t *m;
@@ -82,10 +93,13 @@ static int reports_of(struct oim_kafka_producer *p, rd_kafka_event_t *event, oim
 
     while ((m = rd_kafka_event_message_next(event))) {
         if (m->err) {
-            oim_log(OIM_LOG_ERROR, "kafka did not take a record", "partition=%d why=\"%s\"", m->partition, rd_kafka_err2str(m->err));
+            oim_log(OIM_LOG_ERROR, "kafka did not take a record", "topic=%s partition=%d bytes=%zu why=\"%s\"", rd_kafka_topic_name(m->rkt),
+                    m->partition, m->len, rd_kafka_err2str(m->err));
+        } else {
+            kafka_link_up(&p->link, p->rk);
         }
         p->inflight--;
-        report(ctx, m->_private, m->err ? OIM_EFATAL : OIM_OK, m->partition, m->offset);
+        report(ctx, m->_private, meaning(m->err), m->partition, m->offset);
         n++;
     }
     return n;
@@ -97,7 +111,15 @@ int oim_kafka_reports(struct oim_kafka_producer *p, oim_kafka_report report, voi
     int n = 0;
 
     while ((event = rd_kafka_queue_poll(p->queue, n ? 0 : timeout_ms))) {
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR) n += reports_of(p, event, report, ctx);
+        switch (rd_kafka_event_type(event)) {
+        case RD_KAFKA_EVENT_DR: n += reports_of(p, event, report, ctx); break;
+        case RD_KAFKA_EVENT_ERROR:
+            kafka_link_error(&p->link, p->rk, rd_kafka_event_error_is_fatal(event) ? RD_KAFKA_RESP_ERR__FATAL : rd_kafka_event_error(event),
+                             rd_kafka_event_error_string(event));
+            timeout_ms = 0;
+            break;
+        default: break;
+        }
         rd_kafka_event_destroy(event);
     }
     return n;

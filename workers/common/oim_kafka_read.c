@@ -6,18 +6,20 @@
 
 #include "oim_app.h"
 
-#include <stdlib.h>
+#include <inttypes.h>
 #include <time.h>
-#include <unistd.h>
 
 static rd_kafka_t *client_new(const struct oim_conf *conf, const char *name)
 {
-    rd_kafka_conf_t *kc = kafka_conf_new(conf, name);
+    rd_kafka_conf_t *kc = kafka_conf_new(conf, name, NULL);
     rd_kafka_t *rk;
     char why[256];
 
     kafka_conf_set(kc, "fetch.message.max.bytes", "4194304");
-    kafka_conf_set(kc, "fetch.wait.max.ms", "20");
+    kafka_conf_set(kc, "fetch.wait.max.ms", "20"); /* what a close may wait for */
+    kafka_conf_set(kc, "fetch.error.backoff.ms", "50");
+    kafka_conf_set(kc, "queued.max.messages.kbytes", "16384");
+    kafka_conf_set(kc, "auto.offset.reset", "earliest"); /* retention may pass us */
     kafka_conf_set(kc, "check.crcs", "true");
     rk = rd_kafka_new(RD_KAFKA_CONSUMER, kc, why, sizeof(why));
     if (rk == NULL) {
@@ -57,7 +59,6 @@ int oim_kafka_partitions(const struct oim_conf *conf, const char *topic, const v
 }
 
 struct range {
-    rd_kafka_t *rk;
     rd_kafka_topic_t *rkt;
     int32_t partition;
     int64_t next, to;
@@ -72,8 +73,7 @@ static int range_read(struct range *r, int (*row)(void *ctx, const struct oim_ka
     while (r->next < r->to && err == OIM_OK) {
         rd_kafka_message_t *m = rd_kafka_consume(r->rkt, r->partition, 50);
 
-        if (m == NULL || m->err) {
-            /* an end of partition before `to` cannot be: `to` was written; anything else is retried by the library */
+        if (m == NULL || m->err) { /* the library tries again */
             if (oim_mono_ms() - progress > r->timeout_ms) err = OIM_EUNAVAIL;
             if (m) rd_kafka_message_destroy(m);
             continue;
@@ -94,26 +94,30 @@ static int range_read(struct range *r, int (*row)(void *ctx, const struct oim_ka
 int oim_kafka_read(const struct oim_conf *conf, const char *topic, int32_t partition, int64_t from, int64_t to, int timeout_ms,
                    int (*row)(void *ctx, const struct oim_kafka_record *record), void *ctx)
 {
-    struct range r = {.partition = partition, .next = from, .to = to, .timeout_ms = timeout_ms};
+    struct range r = {.partition = partition, .next = from < 0 ? 0 : from, .to = to, .timeout_ms = timeout_ms};
+    rd_kafka_t *rk;
     int64_t low, high;
     int err = OIM_EUNAVAIL;
 
-    if (from >= to) return OIM_OK;
-    r.rk = client_new(conf, "openim-reader");
-    if (r.rk == NULL) return OIM_EUNAVAIL;
-    r.rkt = rd_kafka_topic_new(r.rk, topic, NULL);
-    if (r.rkt && rd_kafka_query_watermark_offsets(r.rk, topic, partition, &low, &high, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (r.next >= to) return OIM_OK;
+    rk = client_new(conf, "openim-reader");
+    if (rk == NULL) return OIM_EUNAVAIL;
+    r.rkt = rd_kafka_topic_new(rk, topic, NULL);
+    if (r.rkt && rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (r.next < low) r.next = low;
-        if (r.to > high) r.to = high;
-        err = OIM_OK;
-        if (r.next < r.to && rd_kafka_consume_start(r.rkt, partition, r.next) == 0) {
+        if (to == INT64_MAX) r.to = high;
+        if (r.next >= r.to) {
+            err = OIM_OK;
+        } else if (rd_kafka_consume_start(r.rkt, partition, r.next) == 0) {
             err = range_read(&r, row, ctx);
             rd_kafka_consume_stop(r.rkt, partition);
-        } else if (r.next < r.to) {
-            err = OIM_EUNAVAIL;
         }
     }
+    if (err == OIM_EUNAVAIL) {
+        oim_log(OIM_LOG_WARN, "kafka range not read", "topic=%s partition=%d next=%" PRId64 " to=%" PRId64,
+                topic, partition, r.next, r.to);
+    }
     if (r.rkt) rd_kafka_topic_destroy(r.rkt);
-    rd_kafka_destroy(r.rk);
+    rd_kafka_destroy(rk);
     return err;
 }
