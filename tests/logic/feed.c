@@ -3,11 +3,11 @@
  * kills and stops workers meanwhile.
  *
  *   feed -T N                    creates <prefix>msg, <prefix>rpc, <prefix>stored with N partitions and ends
- *   feed [-p PAIRS] [-r PER_SECOND] [-s SECONDS] [-d PERCENT] [-q]
+ *   feed [-p PAIRS] [-r PER_SECOND] [-s SECONDS] [-d PERCENT]
  *
  * Users are registered in MySQL, their connections in Redis under a gateway of our own; every message goes into <prefix>msg and has to be
- * answered; without an answer it is sent again with the same clientMsgID after RESEND_MS, -d percent are sent twice at once. Afterwards
- * feed_judge.c reads <prefix>stored. Closing line: "N passed, N failed". Addresses come from the OPENIM_* variables, as for the workers.
+ * answered; without an answer it is sent again with the same clientMsgID after RESEND_MS, -d percent are sent twice at once. The first
+ * message of each pair goes ahead of the load: its figures are for themselves. Afterwards feed_judge.c reads <prefix>stored. Closing line: "N passed, N failed". Addresses come from the OPENIM_* variables, as for the workers.
  */
 #include "feed.h"
 
@@ -178,13 +178,30 @@ static void resend(struct feed *f, int upto)
     }
 }
 
+/* The first message of these pairs, until all are answered. */
+static void first_messages(struct feed *f, int from, int to)
+{
+    int64_t until = feed_us() + DRAIN_MS * 1000;
+
+    for (int i = from; i < to; i++) {
+        f->sent[i].created = oim_now_ms();
+        send_one(f, i);
+    }
+    while (feed_us() < until && f->answered_below < to) {
+        resend(f, to);
+        gateway_live(f);
+        oim_kafka_reports(f->producer, report_ignore, NULL, 0);
+        usleep(1000);
+    }
+}
+
 static void run(struct feed *f)
 {
     int64_t start = feed_us(), until;
     int64_t resend_at = start;
 
-    for (int i = 0; i < f->n; i++) {
-        int64_t due = start + (int64_t)i * 1000000 / f->rate;
+    for (int i = f->pairs; i < f->n; i++) {
+        int64_t due = start + (int64_t)(i - f->pairs) * 1000000 / f->rate;
 
         while (feed_us() < due) usleep(200);
         f->sent[i].created = oim_now_ms();
@@ -223,25 +240,32 @@ static void percentiles(const char *what, int64_t *list, int n)
            (double)list[(int64_t)n * 99 / 100] / 1000, (double)list[n - 1] / 1000);
 }
 
-static void figures(struct feed *f)
+static void figures_of(struct feed *f, const char *what, int from, int to)
 {
     int64_t *answers = malloc((size_t)f->n * sizeof(*answers)), *pushes = malloc((size_t)f->n * sizeof(*pushes));
     int a = 0, p = 0;
 
-    for (int i = 0; i < f->n; i++) {
+    for (int i = from; i < to; i++) {
         if (f->sent[i].answered) answers[a++] = f->sent[i].answered_at - f->sent[i].first_at;
         if (f->sent[i].pushed[0]) pushes[p++] = f->sent[i].pushed_at - f->sent[i].first_at;
     }
-    percentiles("answer after", answers, a);
-    percentiles("push after  ", pushes, p);
-    printf("sent=%d answered=%d resent=%d downlinks=%" PRIu64 " gaps=%d again=%d\n", f->n, a, f->resent, f->downlinks, f->gaps, f->again);
+    printf("%s, %d of %d answered\n", what, a, to - from);
+    percentiles("  answer after", answers, a);
+    percentiles("  push after  ", pushes, p);
     free(answers);
     free(pushes);
 }
 
+static void figures(struct feed *f)
+{
+    figures_of(f, "first messages", 1, f->pairs);
+    figures_of(f, "load", f->pairs, f->n);
+    printf("sent=%d resent=%d downlinks=%" PRIu64 " gaps=%d again=%d\n", f->n, f->resent, f->downlinks, f->gaps, f->again);
+}
+
 static void prepare(struct feed *f)
 {
-    f->n = f->rate * f->seconds;
+    f->n = f->pairs + f->rate * f->seconds;
     f->sent = calloc((size_t)f->n + 1, sizeof(*f->sent));
     f->users = calloc((size_t)f->pairs * 2, sizeof(*f->users));
     snprintf(f->run, sizeof(f->run), "f%" PRIx64, (uint64_t)oim_now_ms());
@@ -249,9 +273,10 @@ static void prepare(struct feed *f)
     snprintf(f->topic_msg, sizeof(f->topic_msg), "%smsg", f->conf.kafka.topic_prefix);
     for (int u = 0; u < 2 * f->pairs; u++) snprintf(f->users[u].id, sizeof(f->users[u].id), "%s_u%d", f->run, u);
     for (int i = 0; i < f->n; i++) {
-        int pair = rand() % f->pairs, side = rand() & 1;
+        bool first = i < f->pairs;
+        int pair = first ? i : rand() % f->pairs, side = rand() & 1;
 
-        f->sent[i] = (struct sent){.from = 2 * pair + side, .to = 2 * pair + 1 - side, .pair = pair, .typing = i % 50 == 49};
+        f->sent[i] = (struct sent){.from = 2 * pair + side, .to = 2 * pair + 1 - side, .pair = pair, .typing = !first && i % 50 == 49};
     }
     f->rds = oim_redis_new(&f->conf, "feed");
     f->producer = oim_kafka_producer_new(&f->conf, "feed");
@@ -282,6 +307,8 @@ int main(int argc, char **argv)
     gateway_live(&f);
     if (pthread_create(&thread, NULL, feed_listen, &f) != 0) return 2;
     while (!f.listening) usleep(1000);
+    first_messages(&f, 0, 1); /* our producer has to find the topic */
+    first_messages(&f, 1, f.pairs);
     run(&f);
     f.stop = true;
     pthread_join(thread, NULL);
