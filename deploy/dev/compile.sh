@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# Compiles proto/, workers/ and the nginx module into $BUILD.
+# Compiles proto/, workers/, bench/ and the nginx module into $BUILD.
 #
 # CC and SANITIZE (address,undefined) change the compiler; a sanitized build has
 # a directory of its own and brings a whole nginx built the same way, because a
@@ -30,6 +30,7 @@ compile() {
     fi
     compile_dir proto
     compile_dir workers
+    compile_dir bench
     compile_module_if_any
 }
 
