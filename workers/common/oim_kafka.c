@@ -18,6 +18,11 @@
 #define ASK_AGAIN_MS 1000
 #define PARTITIONS_MAX 1024
 
+struct partitions {
+    int32_t id[PARTITIONS_MAX];
+    int n;
+};
+
 struct oim_kafka_consumer {
     struct kafka_link link; /* first: what the library's callbacks get */
     rd_kafka_t *rk;
@@ -25,12 +30,29 @@ struct oim_kafka_consumer {
     const struct oim_kafka_events *events;
     void *ctx;
     int64_t ask_again_at;
-    int32_t waiting[PARTITIONS_MAX]; /* given to us, start not yet known */
-    int n_waiting;
+    struct partitions waiting; /* given to us, start not yet known */
+    struct partitions started; /* being fetched */
     bool refused; /* the group did not tell its offsets, and the log says so */
 };
 
 /* ---- partitions come and go ---- */
+
+static bool partitions_add(struct partitions *list, int32_t id)
+{
+    if (list->n == PARTITIONS_MAX) return false;
+    list->id[list->n++] = id;
+    return true;
+}
+
+static bool partitions_remove(struct partitions *list, int32_t id)
+{
+    for (int i = 0; i < list->n; i++) {
+        if (list->id[i] != id) continue;
+        list->id[i] = list->id[--list->n];
+        return true;
+    }
+    return false;
+}
 
 static void assign_one(struct oim_kafka_consumer *c, int32_t partition, int64_t offset)
 {
@@ -51,10 +73,10 @@ static void assign_one(struct oim_kafka_consumer *c, int32_t partition, int64_t 
 /* The group's offsets of all that wait, NULL when it does not answer. */
 static rd_kafka_topic_partition_list_t *committed(struct oim_kafka_consumer *c)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(c->n_waiting);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(c->waiting.n);
     rd_kafka_resp_err_t err;
 
-    for (int i = 0; i < c->n_waiting; i++) rd_kafka_topic_partition_list_add(list, c->topic, c->waiting[i]);
+    for (int i = 0; i < c->waiting.n; i++) rd_kafka_topic_partition_list_add(list, c->topic, c->waiting.id[i]);
     err = rd_kafka_committed(c->rk, list, COMMITTED_MS);
     for (int i = 0; i < list->cnt && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) err = list->elems[i].err;
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -62,48 +84,34 @@ static rd_kafka_topic_partition_list_t *committed(struct oim_kafka_consumer *c)
         kafka_link_up(&c->link, c->rk);
         return list;
     }
-    if (!c->refused) oim_log(OIM_LOG_WARN, "no committed offsets", "topic=%s partitions=%d why=\"%s\"", c->topic, list->cnt, rd_kafka_err2str(err));
+    if (!c->refused) {
+        oim_log(OIM_LOG_WARN, "no committed offsets", "topic=%s partitions=%d why=\"%s\"", c->topic, list->cnt, rd_kafka_err2str(err));
+    }
     c->refused = true;
     rd_kafka_topic_partition_list_destroy(list);
     return NULL;
 }
 
-/* True when the partition is being fetched now. */
-static bool try_start(struct oim_kafka_consumer *c, int32_t partition, int64_t known)
+static void try_start(struct oim_kafka_consumer *c, int32_t partition, int64_t known)
 {
     int64_t start = c->events->assigned(c->ctx, partition, known);
 
-    if (start == -2) return false;
+    if (start == -2) return;
     if (start < 0) start = known >= 0 ? known : RD_KAFKA_OFFSET_BEGINNING;
+    partitions_remove(&c->waiting, partition);
+    partitions_add(&c->started, partition);
     assign_one(c, partition, start);
-    return true;
 }
 
 static void start_waiting(struct oim_kafka_consumer *c)
 {
     rd_kafka_topic_partition_list_t *list = committed(c);
-    int kept = 0;
 
     for (int i = 0; list && i < list->cnt; i++) {
-        const rd_kafka_topic_partition_t *part = &list->elems[i];
-
-        if (!try_start(c, part->partition, part->offset >= 0 ? part->offset : -1)) c->waiting[kept++] = part->partition;
+        try_start(c, list->elems[i].partition, list->elems[i].offset >= 0 ? list->elems[i].offset : -1);
     }
-    if (list) {
-        c->n_waiting = kept;
-        rd_kafka_topic_partition_list_destroy(list);
-    }
+    if (list) rd_kafka_topic_partition_list_destroy(list);
     c->ask_again_at = oim_mono_ms() + ASK_AGAIN_MS;
-}
-
-static bool forget_waiting(struct oim_kafka_consumer *c, int32_t partition)
-{
-    for (int i = 0; i < c->n_waiting; i++) {
-        if (c->waiting[i] != partition) continue;
-        c->waiting[i] = c->waiting[--c->n_waiting];
-        return true;
-    }
-    return false;
 }
 
 static void give_back(struct oim_kafka_consumer *c, const rd_kafka_topic_partition_list_t *gone)
@@ -113,7 +121,8 @@ static void give_back(struct oim_kafka_consumer *c, const rd_kafka_topic_partiti
     rd_kafka_error_t *error;
 
     for (int i = 0; i < gone->cnt; i++) {
-        if (forget_waiting(c, gone->elems[i].partition)) continue;
+        partitions_remove(&c->waiting, gone->elems[i].partition);
+        if (!partitions_remove(&c->started, gone->elems[i].partition)) continue;
         c->events->revoked(c->ctx, gone->elems[i].partition, lost);
         rd_kafka_topic_partition_list_add(fetched, c->topic, gone->elems[i].partition);
     }
@@ -133,7 +142,11 @@ static void rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_pa
         rd_kafka_error_t *error;
         rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
 
-        for (int i = 0; i < parts->cnt && c->n_waiting < PARTITIONS_MAX; i++) c->waiting[c->n_waiting++] = parts->elems[i].partition;
+        for (int i = 0; i < parts->cnt; i++) {
+            if (partitions_add(&c->waiting, parts->elems[i].partition)) continue;
+            oim_log(OIM_LOG_ERROR, "too many partitions for one lane", "topic=%s max=%d", c->topic, PARTITIONS_MAX);
+            c->link.fatal = true;
+        }
         /* the group waits for an answer to its assignment: an empty one, then each partition when its start is known */
         error = rd_kafka_incremental_assign(rk, none);
         if (error) rd_kafka_error_destroy(error);
@@ -197,6 +210,7 @@ void oim_kafka_consumer_free(struct oim_kafka_consumer *c)
     if (c == NULL) return;
     rd_kafka_consumer_close(c->rk); /* runs the revocation; a static member stays in the group until its session ends */
     rd_kafka_destroy(c->rk);
+    while (c->started.n) c->events->revoked(c->ctx, c->started.id[--c->started.n], true); /* fenced: the group forgot us */
     free(c->topic);
     free(c);
 }
@@ -226,9 +240,9 @@ int oim_kafka_poll(struct oim_kafka_consumer *c, struct oim_kafka_record *record
     rd_kafka_message_t *m;
     int n = 0;
 
-    if (c->n_waiting && oim_mono_ms() >= c->ask_again_at) start_waiting(c);
+    if (c->waiting.n && oim_mono_ms() >= c->ask_again_at) start_waiting(c);
     while (n < max && (m = take(c, n ? 0 : timeout_ms))) kafka_record_fill(&records[n++], m);
-    if (c->n_waiting && c->ask_again_at == 0) start_waiting(c);
+    if (c->waiting.n && c->ask_again_at == 0) start_waiting(c);
     if (!c->link.fatal) return n;
     oim_kafka_records_free(records, n);
     return OIM_EFATAL;
