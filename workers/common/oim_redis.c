@@ -123,10 +123,11 @@ static int connect_now(struct oim_redis *rds)
     const struct oim_conf *conf = rds->conf;
     struct timeval timeout = {.tv_sec = conf->redis.timeout_ms / 1000, .tv_usec = conf->redis.timeout_ms % 1000 * 1000};
     const char *address = conf->redis.address, *colon = strrchr(address, ':');
+    bool unixed = strncmp(address, "unix:", 5) == 0;
     char host[256], db[16];
 
     if (oim_mono_ms() < rds->closed_until) return OIM_EUNAVAIL;
-    if (strncmp(address, "unix:", 5) == 0) {
+    if (unixed) {
         rds->ctx = redisConnectUnixWithTimeout(address + 5, timeout);
     } else if (colon && (size_t)(colon - address) < sizeof(host)) {
         memcpy(host, address, (size_t)(colon - address));
@@ -141,7 +142,7 @@ static int connect_now(struct oim_redis *rds)
         return OIM_EUNAVAIL;
     }
     redisSetTimeout(rds->ctx, timeout);
-    redisEnableKeepAlive(rds->ctx);
+    if (!unixed) redisEnableKeepAlive(rds->ctx); /* an error there would end the connection */
     if (conf->redis.password[0] && simple(rds, "auth", "AUTH %s", conf->redis.password)) return OIM_EUNAVAIL;
     if (conf->redis.db) {
         snprintf(db, sizeof(db), "%d", conf->redis.db);
@@ -183,28 +184,38 @@ static int flush(struct oim_redis *rds)
     return OIM_OK;
 }
 
-/* A server that is loading its data answers, but is not there yet. */
-static bool loading(const struct oim_redis *rds)
+/* What a server says that answers, but cannot do its work: it loads its data, or it is a copy of another one (after a fail-over). NULL when
+ * there is nothing of the kind. */
+static const char *unable(const struct oim_redis *rds)
 {
-    const redisReply *first = rds->n_replies ? rds->replies[0] : NULL;
+    static const char *const words[] = {"LOADING ", "READONLY ", "MASTERDOWN "};
 
-    return first && first->type == REDIS_REPLY_ERROR && strncmp(first->str, "LOADING", 7) == 0;
+    for (size_t i = 0; i < rds->n_replies; i++) {
+        const redisReply *r = rds->replies[i];
+
+        if (r->type != REDIS_REPLY_ERROR) continue;
+        for (size_t k = 0; k < sizeof(words) / sizeof(words[0]); k++) {
+            if (strncmp(r->str, words[k], strlen(words[k])) == 0) return r->str;
+        }
+    }
+    return NULL;
 }
 
 int oim_redis_run(struct oim_redis *rds)
 {
+    const char *why;
+
     if (rds->queued == 0 || rds->n_replies) return OIM_OK;
     if (room(rds) != OIM_OK) return OIM_ENOMEM;
     if (rds->ctx == NULL && connect_now(rds) != OIM_OK) {
         oim_redis_reset(rds);
         return OIM_EUNAVAIL;
     }
-    if (flush(rds) != OIM_OK || loading(rds)) {
-        drop(rds, "pipeline", rds->ctx->err ? rds->ctx->errstr : "it is loading its data");
-        oim_redis_reset(rds);
-        return OIM_EUNAVAIL;
-    }
-    return OIM_OK;
+    why = flush(rds) == OIM_OK ? unable(rds) : rds->ctx->err ? rds->ctx->errstr : "no memory";
+    if (why == NULL) return OIM_OK;
+    drop(rds, "pipeline", why);
+    oim_redis_reset(rds);
+    return OIM_EUNAVAIL;
 }
 
 size_t oim_redis_count(const struct oim_redis *rds)
