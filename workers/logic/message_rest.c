@@ -6,8 +6,7 @@
 #include "seq.h"
 
 #include "msg.pb-c.h"
-#include "oim_hash.h"
-#include "oim_wire.h"
+#include "notify.h"
 #include "send.h"
 
 #include <inttypes.h>
@@ -245,7 +244,6 @@ static void offline_push_of(struct body *b, Openim__Sdkws__MsgData *msg)
 static void msg_fill(struct body *b, Openim__Sdkws__MsgData *msg)
 {
     const Openim__Internal__Uplink *up = b->call->up;
-    char *seed;
 
     msg->sendid = text_of(b, "sendID");
     msg->recvid = text_of(b, "recvID");
@@ -267,10 +265,7 @@ static void msg_fill(struct body *b, Openim__Sdkws__MsgData *msg)
         option_off(b->call, msg, "conversationUpdate");
     }
     if (bool_of(b, "notOfflinePush")) option_off(b->call, msg, "offlinePush");
-    seed = oim_arena_printf(b->call->lane->arena, "%s/%" PRIu64 "/%" PRId64 "/%s", up->gateway, up->requestid, up->receivedat,
-                            msg->sendid);
-    msg->clientmsgid = oim_arena_alloc(b->call->lane->arena, 33);
-    oim_hash_md5_hex(msg->clientmsgid, seed, strlen(seed));
+    msg->clientmsgid = logic_client_msg_id(b->call, msg->sendid);
 }
 
 static int msg_check(struct body *b, const Openim__Sdkws__MsgData *msg, json_t *content)
@@ -338,16 +333,11 @@ static int content_fill(struct logic_call *call, Openim__Sdkws__MsgData *msg, js
     return rc;
 }
 
-/* To openim.msg under the key of its conversation, with the caller's request id: the answer is the message lane's. */
+/* With the caller's request id: the answer is the message lane's. */
 static int hand_on(struct logic_call *call, const Openim__Sdkws__MsgData *msg)
 {
     const Openim__Internal__Uplink *up = call->up;
     Openim__Internal__Uplink next = OPENIM__INTERNAL__UPLINK__INIT;
-    struct oim_arena *a = call->lane->arena;
-    struct oim_wire_msg route;
-    char *topic = oim_arena_printf(a, "%smsg", call->lane->app->conf.kafka.topic_prefix), *key;
-    uint8_t *packed;
-    size_t len, key_len;
     int rc;
 
     next.version = 1;
@@ -361,18 +351,7 @@ static int hand_on(struct logic_call *call, const Openim__Sdkws__MsgData *msg)
     next.receivedat = up->receivedat;
     next.deadline = up->deadline;
     next.remote = up->remote;
-    next.payload.len = openim__sdkws__msg_data__get_packed_size(msg);
-    next.payload.data = oim_arena_alloc(a, next.payload.len);
-    openim__sdkws__msg_data__pack(msg, next.payload.data);
-    if (oim_wire_peek_msg(next.payload.data, next.payload.len, &route)) return OIM_EPARSE;
-    key_len = oim_wire_conversation_key(&route, NULL, 0);
-    key = oim_arena_alloc(a, key_len);
-    oim_wire_conversation_key(&route, key, key_len);
-
-    len = openim__internal__uplink__get_packed_size(&next);
-    packed = oim_arena_alloc(a, len);
-    openim__internal__uplink__pack(&next, packed);
-    rc = oim_kafka_produce(call->lane->producer, topic, -1, key, key_len, packed, len, NULL);
+    rc = logic_produce_msg(call, &next, msg);
     if (rc == OIM_EPARSE) return logic_args(call, "the message is too large");
     if (rc == OIM_OK) call->answered = true;
     return rc;

@@ -24,6 +24,7 @@
 #define REST_BYTES 4194304
 #define LOOKUPS_MAX 16        /* single queries for what should not be missing */
 #define STATUS_DELETED 4
+#define FROM_SYSTEM 200
 
 /* One message that a pull wants. */
 struct want {
@@ -41,9 +42,13 @@ struct want {
  * A stored message becomes what user_id reads. Revoked and deleted messages change here when they exist
  * (messages.md 7.4); so does isRead of single chats, which follows explicit read marks only: a sender's
  * own read position says nothing about it. Quotes stay as they are, also with seq 0.
+ *
+ * status is given back as the sender had it, 1 from a client and 0 from the system; only pushes say 2
+ * (messages.md 1: clients take everything below 4 as sent).
  */
 static void message_for(struct logic_call *call, const char *user_id, Openim__Sdkws__MsgData *msg)
 {
+    if (msg->status < STATUS_DELETED) msg->status = msg->msgfrom == FROM_SYSTEM ? 0 : 1;
 }
 
 /* A seq that was given and is lost; sendTime keeps its place in the history of the client. */
@@ -383,12 +388,13 @@ static void answer_range(struct logic_call *call, Openim__Sdkws__PullMessageBySe
     Openim__Sdkws__PullMsgs *entry = entry_of(call, res, r->conv);
     Openim__Sdkws__MsgData **all = logic_list(call, entry->n_msgs + r->n_wants);
     bool whole = wants[0]->seq == r->from;
+    int64_t low = r->low > 1 ? r->low : 0; /* an unset limit counts as 0 */
 
     if (entry->n_msgs) memcpy(all, entry->msgs, entry->n_msgs * sizeof(*all));
     for (size_t i = 0; i < r->n_wants; i++) all[entry->n_msgs + i] = wants[i]->msg;
     entry->msgs = all;
     entry->n_msgs += r->n_wants;
-    entry->isend = desc ? whole && r->begin <= r->low : r->high <= r->end;
+    entry->isend = desc ? whole && r->begin <= low : r->high <= r->end;
 }
 
 static int by_owner(const void *a, const void *b)

@@ -127,14 +127,14 @@ static int call_decode(struct logic_call *call, const struct logic_route *route,
 static int call_run(struct rpc *rpc, struct logic_call *call, const struct logic_route *route, ProtobufCMessage **res)
 {
     ProtobufCMessage *req;
-    int rc = OIM_OK;
+    int rc;
 
     *res = NULL;
     if (route->permission != LOGIC_NONE && call->up->userid[0] == '\0') {
         return logic_args(call, "header must have token");
     }
-    if (route->permission == LOGIC_ADMIN) rc = logic_admin(call);
-    if (rc == OIM_OK) rc = call_decode(call, route, &req);
+    rc = call_decode(call, route, &req);
+    if (rc == OIM_OK && route->permission == LOGIC_ADMIN) rc = logic_admin(call);
     if (rc) return rc;
 
     for (int attempt = 0; attempt < (route->write ? 2 : 1); attempt++) {

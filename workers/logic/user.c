@@ -2,7 +2,7 @@
  * /user: accounts and profiles (rest.md B.2, C.1). Online status is presence.c. Rows are in table users;
  * whoever changes one tells the caches before the answer leaves.
  */
-#include "rpc.h"
+#include "notify.h"
 
 #include "user.pb-c.h"
 
@@ -255,6 +255,22 @@ static int get_user_client_config(struct logic_call *call, const ProtobufCMessag
 
 /* ---- changes ---- */
 
+/* The user's clients read the profile again. */
+static int user_notify(struct logic_call *call, char *user_id)
+{
+    Openim__Sdkws__UserInfoUpdatedTips *tips = logic_new(call, &openim__sdkws__user_info_updated_tips__descriptor);
+    struct logic_notice notice = {
+        .content_type = LOGIC_N_USER_INFO,
+        .session_type = 1,
+        .send_id = call->up->userid,
+        .recv_id = user_id,
+        .tips = &tips->base,
+    };
+
+    tips->userid = user_id;
+    return logic_notify(call, &notice);
+}
+
 /* NULL values leave their columns; 1004 without a row. */
 static int user_write(struct logic_call *call, char *user_id, struct oim_sql_value nickname, struct oim_sql_value face_url,
                       struct oim_sql_value ex, struct oim_sql_value recv_opt)
@@ -268,8 +284,9 @@ static int user_write(struct logic_call *call, char *user_id, struct oim_sql_val
     if (nickname.kind == OIM_SQL_TEXT && nickname.len > ID_BYTES) return logic_args(call, "nickname is too long");
     rc = user_exists(call, user_id);
     if (rc == OIM_OK) rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 5, NULL, NULL);
-    if (rc == OIM_OK) logic_cache_invalidate(call->lane, "user", user_id);
-    return rc;
+    if (rc) return rc;
+    logic_cache_invalidate(call->lane, "user", user_id);
+    return user_notify(call, user_id);
 }
 
 static struct oim_sql_value text_or_null(const char *s)
