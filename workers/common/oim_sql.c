@@ -15,13 +15,24 @@
 
 #include <errmsg.h>
 #include <mysqld_error.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define STATEMENTS 96
 #define CIRCUIT_MS 500
+#define AT_ONCE_MS 200 /* a statement that fails later did not meet a closed connection: it was too much for the server */
 #define CELL 256 /* bytes bound per text column at first; longer ones are fetched again */
+#define BINARY_CHARSET 63
+#define PACKET_MAX 1048576 /* the least that any server takes at its defaults; until it has told its own */
+
+/* Codes that one of the two headers does not name. */
+#define MARIADB_CONNECTION_KILLED 1927
+#define MARIADB_STATEMENT_TIMEOUT 1969
+#define MYSQL_QUERY_TIMEOUT 3024
+#define MYSQL_CANNOT_CONVERT_STRING 3854
+#define MYSQL_DISCONNECTED_BY_IDLE 4031
 
 struct statement {
     char *sql;
@@ -35,6 +46,7 @@ struct oim_sql {
     MYSQL *my;
     struct statement statements[STATEMENTS];
     uint64_t clock;
+    size_t packet; /* bytes of one statement that the server takes */
     int64_t closed_until;
     bool in_transaction, broken, down;
 };
@@ -84,30 +96,58 @@ void oim_sql_free(struct oim_sql *db)
 
 /* ---- connection ---- */
 
-MYSQL *oim_sql_connect(const struct oim_conf *conf, const char *database, unsigned *code, char *why, size_t size)
-{
-    MYSQL *my = mysql_init(NULL);
-    unsigned seconds = (unsigned)(conf->mysql.timeout_ms + 999) / 1000;
-    const char *address = conf->mysql.address, *colon = strrchr(address, ':'), *socket = NULL;
-    char host[256] = "";
-    unsigned port = 0;
-    bool unixed = strncmp(address, "unix:", 5) == 0;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    if (my == NULL) return NULL;
-    if (unixed) {
-        socket = address + 5;
-    } else if (colon && (size_t)(colon - address) < sizeof(host)) {
-        memcpy(host, address, (size_t)(colon - address));
-        port = (unsigned)atoi(colon + 1);
+static void library(void)
+{
+    mysql_library_init(0, NULL, NULL); /* mysql_init alone would race between lanes */
+}
+
+/* host:port or unix:/path */
+static bool address_split(const char *address, char *host, size_t size, unsigned *port, const char **socket)
+{
+    const char *colon = strrchr(address, ':');
+
+    *socket = NULL;
+    *port = 0;
+    if (strncmp(address, "unix:", 5) == 0) {
+        *socket = address + 5;
+        return true;
     }
-    mysql_options(my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    if (colon == NULL || (size_t)(colon - address) >= size) return false;
+    memcpy(host, address, (size_t)(colon - address));
+    host[colon - address] = '\0';
+    *port = (unsigned)atoi(colon + 1);
+    return *port != 0;
+}
+
+MYSQL *oim_sql_connect(const struct oim_conf *conf, const char *database, int read_ms, unsigned *code, char *why, size_t size)
+{
+    unsigned connect = (unsigned)(conf->mysql.timeout_ms + 999) / 1000, seconds = (unsigned)(read_ms + 999) / 1000, port, no = 0;
+    const char *socket;
+    char host[256];
+    MYSQL *my;
+
+    *code = 0;
+    if (!address_split(conf->mysql.address, host, sizeof(host), &port, &socket)) {
+        snprintf(why, size, "mysql.address is host:port or unix:/path");
+        return NULL;
+    }
+    pthread_once(&once, library);
+    my = mysql_init(NULL);
+    if (my == NULL) {
+        snprintf(why, size, "no memory");
+        return NULL;
+    }
+    mysql_options(my, MYSQL_OPT_CONNECT_TIMEOUT, &connect);
     mysql_options(my, MYSQL_OPT_READ_TIMEOUT, &seconds);
     mysql_options(my, MYSQL_OPT_WRITE_TIMEOUT, &seconds);
+    mysql_options(my, MYSQL_OPT_LOCAL_INFILE, &no);
     mysql_options(my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mysql_options(my, MYSQL_INIT_COMMAND,
                   "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'");
     mysql_options(my, MYSQL_INIT_COMMAND, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
-    if (mysql_real_connect(my, unixed ? NULL : host, conf->mysql.user, conf->mysql.password, database, port, socket, CLIENT_FOUND_ROWS)) {
+    if (mysql_real_connect(my, socket ? NULL : host, conf->mysql.user, conf->mysql.password, database, port, socket, CLIENT_FOUND_ROWS)) {
         return my;
     }
     *code = mysql_errno(my);
@@ -116,47 +156,100 @@ MYSQL *oim_sql_connect(const struct oim_conf *conf, const char *database, unsign
     return NULL;
 }
 
+/* A statement beyond it ends the connection without a word of why, and would do so at each repetition. */
+static size_t packet_ask(MYSQL *my)
+{
+    MYSQL_RES *res = mysql_query(my, "SELECT @@max_allowed_packet") == 0 ? mysql_store_result(my) : NULL;
+    MYSQL_ROW row = res ? mysql_fetch_row(res) : NULL;
+    size_t n = row && row[0] ? strtoul(row[0], NULL, 10) : PACKET_MAX;
+
+    if (res) mysql_free_result(res);
+    return n;
+}
+
 static int ensure(struct oim_sql *db)
 {
-    char why[256] = "no memory";
-    unsigned code = 0;
+    char why[256];
+    unsigned code;
 
     if (db->my) return OIM_OK;
     if (oim_mono_ms() < db->closed_until) return OIM_EUNAVAIL;
-    db->my = oim_sql_connect(db->conf, db->conf->mysql.database, &code, why, sizeof(why));
+    db->my = oim_sql_connect(db->conf, db->conf->mysql.database, db->conf->mysql.timeout_ms, &code, why, sizeof(why));
     if (db->my == NULL) {
         if (!db->down) oim_log(OIM_LOG_WARN, "mysql is away", "link=%s code=%u why=\"%s\"", db->name, code, why);
         db->down = true;
         db->closed_until = oim_mono_ms() + CIRCUIT_MS;
         return OIM_EUNAVAIL;
     }
+    db->packet = packet_ask(db->my);
     if (db->down) oim_log(OIM_LOG_INFO, "mysql is back", "link=%s", db->name);
     db->down = false;
     return OIM_OK;
 }
 
+/* The connection is of no more use, a new one may be. */
 static bool lost(unsigned code)
 {
-    return code == CR_SERVER_LOST || code == CR_SERVER_GONE_ERROR || code == CR_CONN_HOST_ERROR || code == CR_CONNECTION_ERROR ||
-           code == ER_SERVER_SHUTDOWN || code == ER_CONNECTION_KILLED || code == CR_COMMANDS_OUT_OF_SYNC || code == CR_UNKNOWN_ERROR;
+    switch (code) {
+    case CR_SERVER_LOST:
+    case CR_SERVER_GONE_ERROR:
+    case CR_CONN_HOST_ERROR:
+    case CR_CONNECTION_ERROR:
+    case CR_COMMANDS_OUT_OF_SYNC:
+    case CR_UNKNOWN_ERROR:
+    case ER_SERVER_SHUTDOWN:
+    case ER_OPTION_PREVENTS_STATEMENT: /* read-only: after a fail-over */
+    case ER_READ_ONLY_MODE:
+    case MARIADB_CONNECTION_KILLED:
+    case MYSQL_DISCONNECTED_BY_IDLE: return true;
+    default: return false;
+    }
+}
+
+/* Everything but lost connections. */
+static int meaning(unsigned code)
+{
+    switch (code) {
+    case ER_DUP_ENTRY: return OIM_EEXIST;
+    case ER_LOCK_DEADLOCK:
+    case ER_LOCK_WAIT_TIMEOUT:
+    case ER_LOCK_ABORTED:
+    case ER_CHECKREAD: return OIM_ECONFLICT;
+    case ER_DATA_TOO_LONG:
+    case ER_WARN_DATA_OUT_OF_RANGE:
+    case ER_DATA_OUT_OF_RANGE: return OIM_ELIMIT;
+    case ER_TRUNCATED_WRONG_VALUE_FOR_FIELD: /* not UTF-8 */
+    case ER_TRUNCATED_WRONG_VALUE:
+    case ER_INVALID_CHARACTER_STRING:
+    case MYSQL_CANNOT_CONVERT_STRING: return OIM_EPARSE;
+    case ER_DISK_FULL:
+    case ER_ERROR_ON_WRITE:
+    case ER_OUTOFMEMORY:
+    case ER_OUT_OF_RESOURCES:
+    case ER_RECORD_FILE_FULL:
+    case ER_QUERY_INTERRUPTED:
+    case ER_ERROR_DURING_COMMIT:
+    case ER_MAX_PREPARED_STMT_COUNT_REACHED:
+    case MARIADB_STATEMENT_TIMEOUT:
+    case MYSQL_QUERY_TIMEOUT: return OIM_EUNAVAIL;
+    default: return OIM_EFATAL;
+    }
 }
 
 /* What a failed step means; drops the connection when it is of no more use. */
 static int failed(struct oim_sql *db, const char *sql, unsigned code, const char *why)
 {
+    int err = meaning(code);
+
     if (lost(code)) {
         if (!db->down) oim_log(OIM_LOG_WARN, "mysql connection lost", "link=%s code=%u why=\"%s\"", db->name, code, why);
         disconnect(db);
         db->broken = db->in_transaction;
         return OIM_EUNAVAIL;
     }
-    switch (code) {
-    case ER_DUP_ENTRY: return OIM_EEXIST;
-    case ER_LOCK_DEADLOCK:
-    case ER_LOCK_WAIT_TIMEOUT: return OIM_ECONFLICT;
-    case ER_DATA_TOO_LONG: return OIM_ELIMIT;
-    default: oim_log(OIM_LOG_ERROR, "statement refused", "code=%u why=\"%s\" sql=\"%.120s\"", code, why, sql); return OIM_EFATAL;
-    }
+    if (err == OIM_EUNAVAIL) oim_log(OIM_LOG_WARN, "mysql is not able to", "link=%s code=%u why=\"%s\"", db->name, code, why);
+    if (err == OIM_EFATAL) oim_log(OIM_LOG_ERROR, "statement refused", "code=%u why=\"%s\" sql=\"%.120s\"", code, why, sql);
+    return err;
 }
 
 /* ---- statements ---- */
@@ -232,7 +325,7 @@ static void bind_args(MYSQL_BIND *binds, const struct oim_sql_value *args, size_
 /* ---- results ---- */
 
 struct column {
-    bool number, is_unsigned;
+    bool number, is_unsigned, text_kind;
     int64_t n;
     char text[CELL];
     unsigned long len;
@@ -258,6 +351,7 @@ static void bind_columns(struct oim_arena *a, MYSQL_RES *meta, struct column *co
     for (unsigned i = 0; i < n; i++) {
         cols[i].number = is_number(fields[i].type);
         cols[i].is_unsigned = (fields[i].flags & UNSIGNED_FLAG) != 0;
+        cols[i].text_kind = fields[i].charsetnr != BINARY_CHARSET;
         binds[i].buffer_type = cols[i].number ? MYSQL_TYPE_LONGLONG : MYSQL_TYPE_BLOB;
         binds[i].is_unsigned = cols[i].is_unsigned;
         binds[i].buffer = cols[i].number ? (void *)&cols[i].n : (void *)cols[i].text;
@@ -294,7 +388,7 @@ static int cell_read(struct oim_arena *a, MYSQL_STMT *stmt, const struct column 
         if (mysql_stmt_fetch_column(stmt, &bind, index, 0)) return OIM_EUNAVAIL;
     }
     text[col->len] = '\0';
-    *out = (struct oim_sql_value){.kind = OIM_SQL_BLOB, .p = text, .len = col->len};
+    *out = (struct oim_sql_value){.kind = col->text_kind ? OIM_SQL_TEXT : OIM_SQL_BLOB, .p = text, .len = col->len};
     return OIM_OK;
 }
 
@@ -321,6 +415,14 @@ static int rows_read(struct oim_arena *a, MYSQL_STMT *stmt, MYSQL_RES *meta, str
     return code == 1 ? OIM_EUNAVAIL : OIM_OK;
 }
 
+static bool fits(const struct oim_sql *db, const struct oim_sql_value *args, size_t n)
+{
+    size_t bytes = 1024;
+
+    for (size_t i = 0; i < n; i++) bytes += 16 + (args[i].kind >= OIM_SQL_TEXT ? args[i].len : 0);
+    return bytes <= db->packet;
+}
+
 static int run_once(struct oim_sql *db, struct oim_arena *a, const char *sql, const struct oim_sql_value *args, size_t nargs,
                     struct oim_sql_rows *rows, uint64_t *affected)
 {
@@ -331,6 +433,7 @@ static int run_once(struct oim_sql *db, struct oim_arena *a, const char *sql, co
 
     if (err == OIM_OK) err = statement_get(db, sql, &stmt);
     if (err != OIM_OK) return err;
+    if (!fits(db, args, nargs)) return OIM_ELIMIT;
     if (mysql_stmt_param_count(stmt) != nargs) {
         oim_log(OIM_LOG_ERROR, "statement with other places", "given=%zu sql=\"%.120s\"", nargs, sql);
         return OIM_EFATAL;
@@ -367,15 +470,16 @@ int oim_sql_exec(struct oim_sql *db, struct oim_arena *a, const char *sql, const
                  struct oim_sql_rows *rows, uint64_t *affected)
 {
     bool had = db->my != NULL;
+    int64_t began = oim_mono_ms();
     int err;
 
     if (rows) *rows = (struct oim_sql_rows){0};
     if (affected) *affected = 0;
     if (db->broken) return OIM_EUNAVAIL;
     err = run_once(db, a, sql, args, nargs, rows, affected);
+    if (err != OIM_EUNAVAIL || !had || db->my || db->in_transaction || oim_mono_ms() - began > AT_ONCE_MS) return err;
     /* an idle connection that the server had closed: once more on a new one */
-    if (err == OIM_EUNAVAIL && had && db->my == NULL && !db->in_transaction) err = run_once(db, a, sql, args, nargs, rows, affected);
-    return err;
+    return run_once(db, a, sql, args, nargs, rows, affected);
 }
 
 /* ---- transactions ---- */
@@ -388,8 +492,13 @@ static int plain(struct oim_sql *db, const char *sql)
 
 int oim_sql_begin(struct oim_sql *db)
 {
-    int err = ensure(db);
+    int err;
 
+    if (db->in_transaction) { /* the server would commit what is open */
+        oim_log(OIM_LOG_ERROR, "transaction left open is rolled back", "link=%s", db->name);
+        oim_sql_rollback(db);
+    }
+    err = ensure(db);
     if (err != OIM_OK) return err;
     err = plain(db, "START TRANSACTION");
     if (err == OIM_EUNAVAIL && ensure(db) == OIM_OK) err = plain(db, "START TRANSACTION");

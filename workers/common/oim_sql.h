@@ -1,7 +1,7 @@
 /*
- * MySQL/MariaDB, prepared statements only, one connection per lane; reconnects by itself outside transactions. Statements are
- * prepared once per connection and found by the address of their text (use string literals), or, for texts made at run time
- * (IN lists of n places), by content with a bounded LRU of 64.
+ * MySQL/MariaDB, prepared statements only, one connection per lane; reconnects by itself outside transactions, and runs the statement that
+ * met a closed connection once more. Statements are prepared once per connection and found by their text; the 96 used last are kept, so
+ * texts made at run time (IN lists of n places) should come in few sizes.
  *
  * Circuit: after a failed connect, calls fail at once with OIM_EUNAVAIL for 500 ms.
  */
@@ -44,8 +44,11 @@ static inline const struct oim_sql_value *oim_sql_cell(const struct oim_sql_rows
 struct oim_sql *oim_sql_new(const struct oim_conf *conf, const char *name);
 void oim_sql_free(struct oim_sql *db);
 
-/* Rows in arena memory. rows may be NULL for statements without result; affected may be NULL. OIM_EUNAVAIL, OIM_ECONFLICT
- * (deadlock, lock wait), OIM_EEXIST (unique key), OIM_EFATAL (a statement of ours that the server refuses; logged). */
+/* Rows in arena memory. rows may be NULL for statements without result; affected may be NULL (rows found, not only changed). Results of
+ * text columns are OIM_SQL_TEXT, of binary ones OIM_SQL_BLOB, both NUL-terminated.
+ * OIM_EUNAVAIL; OIM_ECONFLICT (deadlock, lock wait; in a transaction: roll back and begin again); OIM_EEXIST (unique key); OIM_ELIMIT (a
+ * value too long or out of range, or all of them larger than the server takes); OIM_EPARSE (text that is not UTF-8); OIM_EFATAL (a
+ * statement of ours that the server refuses; logged). Within a transaction a lost connection gives OIM_EUNAVAIL until rollback. */
 int oim_sql_exec(struct oim_sql *db, struct oim_arena *a, const char *sql, const struct oim_sql_value *args, size_t nargs,
                  struct oim_sql_rows *rows, uint64_t *affected);
 

@@ -7,7 +7,8 @@
 #include <mysql.h>
 #include <stddef.h>
 
-/* A connection with our time-outs and session settings; database may be NULL. NULL: code and why say what the server said. */
-MYSQL *oim_sql_connect(const struct oim_conf *conf, const char *database, unsigned *code, char *why, size_t size);
+/* A connection with our session settings; database may be NULL, read_ms is what one statement may take. NULL: code (0 when it is not the
+ * server's) and why say what is wrong. */
+MYSQL *oim_sql_connect(const struct oim_conf *conf, const char *database, int read_ms, unsigned *code, char *why, size_t size);
 
 #endif

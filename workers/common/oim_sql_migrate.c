@@ -1,8 +1,10 @@
 /*
- * Brings the tables to the version of this program: conf mysql.schema_dir/NNNN_name.sql in order, one process at a time (GET_LOCK),
- * each noted in schema_migrations when it is whole. Called by every worker before its lanes start.
+ * Brings the tables to the version of this program: conf mysql.schema_dir/NNNN_name.sql in order, one process at a time (GET_LOCK), each
+ * noted in schema_migrations when it is whole. Called by every worker before its lanes start.
  *
- * DDL is not transactional: a file that was cut in the middle runs again from its beginning, so the files say CREATE TABLE IF NOT EXISTS.
+ * DDL is not transactional, so a file that was cut in the middle (a crash, a full disk) runs again from its beginning. A statement whose
+ * effect is there already (table, column or key exists, or is gone) counts as done, and says so in the log; what changes rows must be
+ * written to bear being run twice. A file that was applied is never edited: what comes later is a new file.
  */
 #include "oim_sql.h"
 
@@ -20,13 +22,32 @@
 #include <string.h>
 #include <time.h>
 
+#define STATEMENT_MS 86400000 /* a change of a large table takes its time */
+
+/* The effect of the statement is there. */
+static bool done_before(unsigned code)
+{
+    switch (code) {
+    case ER_TABLE_EXISTS_ERROR:
+    case ER_DUP_FIELDNAME:
+    case ER_DUP_KEYNAME:
+    case ER_BAD_TABLE_ERROR:
+    case ER_CANT_DROP_FIELD_OR_KEY: return true;
+    default: return false;
+    }
+}
+
 static int query(MYSQL *my, const char *sql)
 {
-    if (mysql_query(my, sql)) {
-        oim_log(OIM_LOG_ERROR, "migration statement refused", "code=%u why=\"%s\" sql=\"%.100s\"", mysql_errno(my), mysql_error(my), sql);
-        return OIM_EFATAL;
+    unsigned code = mysql_query(my, sql) ? mysql_errno(my) : 0;
+
+    if (code == 0) return OIM_OK;
+    if (done_before(code)) {
+        oim_log(OIM_LOG_WARN, "migration statement was done before", "code=%u why=\"%s\" sql=\"%.100s\"", code, mysql_error(my), sql);
+        return OIM_OK;
     }
-    return OIM_OK;
+    oim_log(OIM_LOG_ERROR, "migration statement refused", "code=%u why=\"%s\" sql=\"%.100s\"", code, mysql_error(my), sql);
+    return OIM_EFATAL;
 }
 
 /* First column of the first row as a number; -1 when there is none. */
@@ -43,33 +64,56 @@ static long number(MYSQL *my, const char *sql)
     return n;
 }
 
-static MYSQL *connect_waiting(const struct oim_conf *conf)
+static bool database_create(const struct oim_conf *conf, char *why, size_t size)
 {
-    char why[256] = "no memory", sql[256];
-    unsigned code = 0;
+    const char *name = conf->mysql.database;
+    char sql[256];
+    unsigned code;
     MYSQL *my;
+    int err;
 
-    for (;;) {
-        my = oim_sql_connect(conf, conf->mysql.database, &code, why, sizeof(why));
-        if (my) return my;
-        if (code == ER_BAD_DB_ERROR && (my = oim_sql_connect(conf, NULL, &code, why, sizeof(why)))) {
-            snprintf(sql, sizeof(sql), "CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", conf->mysql.database);
-            query(my, sql);
-            mysql_close(my);
-        }
-        oim_log(OIM_LOG_INFO, "waiting for mysql", "address=%s code=%u why=\"%s\"", conf->mysql.address, code, why);
-        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
-    }
+    if (strchr(name, '`') || strlen(name) > 64) return false;
+    my = oim_sql_connect(conf, NULL, conf->mysql.timeout_ms, &code, why, size);
+    if (my == NULL) return false;
+    snprintf(sql, sizeof(sql), "CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", name);
+    err = query(my, sql);
+    mysql_close(my);
+    return err == OIM_OK;
 }
 
-static int is_migration(const struct dirent *entry)
+/* Waits for the server, and for somebody to correct a wrong password or database. */
+static MYSQL *connect_waiting(const struct oim_conf *conf)
+{
+    char why[256];
+    unsigned code;
+    MYSQL *my;
+
+    while ((my = oim_sql_connect(conf, conf->mysql.database, STATEMENT_MS, &code, why, sizeof(why))) == NULL) {
+        if (code == ER_BAD_DB_ERROR && database_create(conf, why, sizeof(why))) continue;
+        oim_log(OIM_LOG_WARN, "waiting for mysql", "address=%s code=%u why=\"%s\"", conf->mysql.address, code, why);
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    }
+    return my;
+}
+
+/* ---- files ---- */
+
+static int is_sql(const struct dirent *entry)
 {
     size_t len = strlen(entry->d_name);
 
-    return len > 9 && strspn(entry->d_name, "0123456789") == 4 && entry->d_name[4] == '_' && strcmp(entry->d_name + len - 4, ".sql") == 0;
+    return entry->d_name[0] != '.' && len > 4 && strcmp(entry->d_name + len - 4, ".sql") == 0;
 }
 
-/* Statements end with ';' at the end of a line; "--" to the end of a line is a comment. */
+/* NNNN_name.sql; the name goes into a statement as it is. */
+static bool name_ok(const char *name)
+{
+    static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-.";
+
+    return strspn(name, "0123456789") == 4 && name[4] == '_' && strspn(name, allowed) == strlen(name) && strlen(name) < 200;
+}
+
+/* Statements end with ';' at the end of a line; "--" to the end of a line is a comment, wherever it stands. */
 static int file_apply(MYSQL *my, const char *path)
 {
     struct oim_buf sql = {0};
@@ -96,6 +140,10 @@ static int file_apply(MYSQL *my, const char *path)
         sql.data[sql.len - 2] = '\0';
         err = query(my, (char *)sql.data);
         oim_buf_reset(&sql);
+    }
+    if (err == OIM_OK && (ferror(file) || sql.len)) {
+        oim_log(OIM_LOG_ERROR, "migration ends within a statement", "path=%s", path);
+        err = OIM_EFATAL;
     }
     fclose(file);
     free(line);
@@ -127,20 +175,24 @@ static int migrate_one(MYSQL *my, const struct oim_conf *conf, const char *name)
 static int migrate_all(MYSQL *my, const struct oim_conf *conf)
 {
     struct dirent **names;
-    int n, err;
+    int n, err, before = -1;
 
     err = query(my, "CREATE TABLE IF NOT EXISTS schema_migrations (version INT NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL, "
                     "applied_at BIGINT NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4");
     if (err != OIM_OK) return err;
-    n = scandir(conf->mysql.schema_dir, &names, is_migration, alphasort);
+    n = scandir(conf->mysql.schema_dir, &names, is_sql, alphasort);
     if (n <= 0) {
         oim_log(OIM_LOG_ERROR, "no migrations", "mysql.schema_dir=%s errno=%d", conf->mysql.schema_dir, n < 0 ? errno : 0);
+        if (n == 0) free(names);
         return OIM_EFATAL;
     }
     for (int i = 0; i < n; i++) {
-        if (err == OIM_OK && strspn(names[i]->d_name, "0123456789abcdefghijklmnopqrstuvwxyz_.") == strlen(names[i]->d_name)) {
-            err = migrate_one(my, conf, names[i]->d_name);
+        if (err == OIM_OK && (!name_ok(names[i]->d_name) || atoi(names[i]->d_name) == before)) {
+            oim_log(OIM_LOG_ERROR, "migration is not NNNN_name.sql with a number of its own", "file=%s", names[i]->d_name);
+            err = OIM_EFATAL;
         }
+        if (err == OIM_OK) err = migrate_one(my, conf, names[i]->d_name);
+        before = atoi(names[i]->d_name);
         free(names[i]);
     }
     free(names);
@@ -152,10 +204,11 @@ int oim_sql_migrate(const struct oim_conf *conf)
     MYSQL *my = connect_waiting(conf);
     int err;
 
-    if (number(my, "SELECT GET_LOCK('openim_schema', 2)") != 1) {
+    while (number(my, "SELECT GET_LOCK('openim_schema', 5)") != 1) {
         oim_log(OIM_LOG_INFO, "waiting for another process that migrates", "database=%s", conf->mysql.database);
+        if (mysql_ping(my) == 0) continue;
         mysql_close(my);
-        return oim_sql_migrate(conf);
+        my = connect_waiting(conf);
     }
     err = migrate_all(my, conf);
     mysql_close(my); /* gives the lock back */
