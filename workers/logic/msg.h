@@ -29,6 +29,7 @@ struct msg_conv {
     int64_t stored_seq; /* the newest that is published: what a reader may see */
     int64_t last_time; /* sendTime of the newest, ms */
     int64_t delivered; /* newest seq of the current delivery */
+    int64_t offset;    /* of its newest record in openim.stored, -1: none since the take-over */
     char id[];
 };
 
@@ -81,6 +82,8 @@ struct msg_turn {
 struct msg_partition {
     bool owned;
     int64_t epoch;         /* offset of our fence */
+    int64_t next_stored;   /* offset that our next report has, as long as nobody else writes */
+    int64_t gap_from;      /* where somebody else wrote, -1: nowhere */
     int64_t committed;     /* next offset that the group has */
     int64_t published;     /* next offset to commit */
     struct msg_entry *head, **tail;
@@ -94,6 +97,7 @@ struct msg_lane {
     struct oim_kafka_wait *wait;
     struct logic_cache *cache;
     struct msg_conv *convs;
+    size_t convs_max;      /* more of them: those that the archive has leave */
     struct msg_partition *partitions; /* MSG_PARTITIONS */
     struct msg_turn *free_turns;
     char *topic_msg, *topic_stored;
@@ -103,6 +107,7 @@ struct msg_lane {
     int64_t commit_at, check_at, report_at;
     struct oim_buf scratch;
     struct { int64_t offset; } fence;
+    bool gap;              /* some partition has a gap_from */
     bool fatal;
     struct {
         uint64_t stored, pushed, refused, duplicates, poison, again;
@@ -139,9 +144,12 @@ int msg_conv_rows(struct msg_lane *lane, struct msg_entry **entries, size_t n);
 int msg_store(struct msg_lane *lane, struct msg_entry *entry);
 int msg_store_reports(struct msg_lane *lane, int timeout_ms);
 int msg_store_fence(struct msg_lane *lane, int32_t partition, int64_t *epoch); /* waits for it */
+/* Asked before anything that reports made ready is published. OIM_OK: all of it is valid; OIM_EFENCED: a partition has a new owner;
+ * OIM_EUNAVAIL: nobody can say now. */
+int msg_store_check(struct msg_lane *lane);
 
 /* ---- msg_deliver.c ---- */
-/* Publishes everything that is ready, in order. OIM_OK, or OIM_EUNAVAIL when the process stops meanwhile. */
+/* Publishes everything that is ready, in order. OIM_OK; OIM_EUNAVAIL: not now, call again; OIM_EFENCED: never, the process has to end. */
 int msg_deliver(struct msg_lane *lane);
 
 /* ---- msg_takeover.c ---- */

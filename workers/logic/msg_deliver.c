@@ -237,13 +237,17 @@ static void say(struct msg_lane *lane, struct msg_entry **list, size_t n)
 int msg_deliver(struct msg_lane *lane)
 {
     struct msg_entry *list[DELIVER_MAX];
-    size_t n = take_ready(lane, list);
+    size_t n;
+    int err = lane->gap ? msg_store_check(lane) : OIM_OK;
 
+    if (err != OIM_OK) return err == OIM_EFENCED ? err : OIM_EUNAVAIL;
+    n = take_ready(lane, list);
     if (n == 0) return OIM_OK;
     oim_arena_reset(lane->base.arena);
     say(lane, list, n);
     for (;;) {
         if (logic_stalled()) return OIM_EFENCED; /* somebody else may own these partitions */
+        oim_arena_reset(lane->base.arena);       /* Redis may be away for long */
         redis_add(lane, list, n);
         if (oim_downlink_flush(lane->base.down, lane->base.rds) == OIM_OK) break;
         if (lane->base.app->stop) return OIM_EUNAVAIL;

@@ -61,7 +61,7 @@ void msg_partition_open(struct msg_lane *lane, int32_t partition, int64_t epoch)
     struct msg_partition *part = &lane->partitions[partition];
 
     msg_partition_forget(lane, partition);
-    *part = (struct msg_partition){.owned = true, .epoch = epoch};
+    *part = (struct msg_partition){.owned = true, .epoch = epoch, .next_stored = epoch + 1, .gap_from = -1};
     part->tail = &part->head;
     part->dedup = msg_dedup_new((size_t)lane->base.app->conf.message.dedup_entries);
     if (part->dedup == NULL) abort();
@@ -241,8 +241,10 @@ static int take(struct msg_lane *lane, struct oim_kafka_record *records)
 static int turn(struct msg_lane *lane)
 {
     struct oim_kafka_record records[MSG_BATCH];
-    int n = take(lane, records), err = OIM_OK, reports;
+    int n, err = OIM_OK, reports;
 
+    if (logic_stalled()) return OIM_EFATAL; /* before it takes new partitions and loses them again */
+    n = take(lane, records);
     if (n < 0) return n;
     if (n > 0) {
         err = handle(lane, records, n);

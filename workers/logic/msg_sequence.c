@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONVS_MAX 500000 /* of a lane; more: those of the quietest are forgotten at once and asked for again */
+#define CONVS_MAX 500000 /* of a lane; more: what the archive has is forgotten at once and asked for again */
 
 struct msg_conv *msg_conv_find(struct msg_lane *lane, const char *id)
 {
@@ -36,6 +36,7 @@ struct msg_conv *msg_conv_learn(struct msg_lane *lane, const char *id, int32_t p
         conv = malloc(sizeof(*conv) + len);
         if (conv == NULL) abort();
         memset(conv, 0, sizeof(*conv));
+        conv->offset = -1;
         memcpy(conv->id, id, len);
         HASH_ADD_STR(lane->convs, id, conv);
     }
@@ -122,7 +123,8 @@ static bool is_old(const struct msg_partition *part, const struct msg_entry *ent
     return entry->msg->createtime < msg_dedup_oldest(part->dedup);
 }
 
-/* Entries whose first may have left the table: asked for in the history. Away: the archive's unique key still keeps them apart. */
+/* Entries whose first may have left the table: asked for in the history. Away: nobody can say, so they are refused; stored twice, the
+ * second would be a hole in the archive. */
 static void old_repeats(struct msg_lane *lane, struct msg_entry **entries, size_t n)
 {
     static const char head[] = "SELECT dedup, seq, send_time, server_msg_id FROM msg_history WHERE dedup IN";
@@ -140,7 +142,11 @@ static void old_repeats(struct msg_lane *lane, struct msg_entry **entries, size_
         keys[found] = oim_sql_blob(entry->dedup, 16);
         asked[found++] = entry;
     }
-    if (found == 0 || logic_sql_in(&lane->base, head, NULL, 0, keys, found, "", &rows) != OIM_OK) return;
+    if (found == 0) return;
+    if (logic_sql_in(&lane->base, head, NULL, 0, keys, found, "", &rows) != OIM_OK) {
+        for (size_t i = 0; i < found; i++) msg_refuse(asked[i], OIM_C_INTERNAL, "store unavailable");
+        return;
+    }
     for (size_t r = 0; r < rows.n; r++) {
         for (size_t i = 0; i < found; i++) {
             if (memcmp(asked[i]->dedup, oim_sql_cell(&rows, r, 0)->p, 16) != 0) continue;
@@ -318,21 +324,37 @@ static void new_conversations(struct msg_lane *lane, struct msg_entry **entries,
     for (size_t i = 0; i < count; i++) refuse_all_of(entries, n, firsts[i]->conversation_id);
 }
 
+/* Forgets the conversations whose newest record the archive has: their floor is in MySQL, whatever Redis loses. When that leaves most of
+ * them, the archive is behind; the next try is later. */
+static void convs_shrink(struct msg_lane *lane)
+{
+    static const char sql[] = "SELECT partition_id, next_offset FROM archive_offset";
+    int64_t *archived = oim_arena_zalloc(lane->base.arena, (size_t)lane->top * sizeof(*archived));
+    struct msg_conv *conv, *next;
+    struct oim_sql_rows rows = {0};
+
+    if (oim_sql_exec(lane->base.db, lane->base.arena, sql, NULL, 0, &rows, NULL) == OIM_OK) {
+        for (size_t i = 0; i < rows.n; i++) {
+            int64_t p = logic_cell_int(&rows, i, 0);
+
+            if (p >= 0 && p < lane->top) archived[p] = logic_cell_int(&rows, i, 1);
+        }
+        HASH_ITER(hh, lane->convs, conv, next)
+        {
+            if (conv->offset >= archived[conv->partition] || conv->max_seq != conv->stored_seq) continue;
+            HASH_DEL(lane->convs, conv);
+            free(conv);
+        }
+    }
+    lane->convs_max = 2 * HASH_COUNT(lane->convs);
+}
+
 void msg_sequence_prepare(struct msg_lane *lane, struct msg_entry **entries, size_t n)
 {
     struct msg_entry **firsts = oim_arena_alloc(lane->base.arena, (n ? n : 1) * sizeof(*firsts));
     size_t count;
 
-    if (HASH_COUNT(lane->convs) > CONVS_MAX) {
-        struct msg_conv *conv, *next;
-
-        HASH_ITER(hh, lane->convs, conv, next)
-        {
-            if (lane->partitions[conv->partition].queued) continue; /* in flight: Redis may not know its newest seq yet */
-            HASH_DEL(lane->convs, conv);
-            free(conv);
-        }
-    }
+    if (HASH_COUNT(lane->convs) > CONVS_MAX && HASH_COUNT(lane->convs) > lane->convs_max) convs_shrink(lane);
     for (size_t i = 0; i < n; i++) {
         oim_hash_dedup(entries[i]->dedup, entries[i]->conversation_id, entries[i]->msg->sendid, entries[i]->msg->clientmsgid);
     }

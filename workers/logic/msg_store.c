@@ -1,6 +1,10 @@
 /*
  * Writes openim.stored: partition p answers partition p of openim.msg, a record carries the offset that it answers and the epoch of its
  * writer (docs/records.md, Fencing). The report comes back to msg_store_reports in the lane's thread; the entry is ready then.
+ *
+ * What a fenced writer adds behind the fence is void, but Kafka reports it like any other record. It shows in the offsets: as long as we
+ * are alone, our reports of a partition have offsets without a gap. A gap is read before anything is published: a fence in it that is not
+ * ours means that the partition has a new owner, whatever the group or the clock say.
  */
 #include "msg.h"
 
@@ -10,6 +14,7 @@
 #include <string.h>
 
 #define FENCE_MS 10000
+#define GAP_MS 3000
 
 int msg_store(struct msg_lane *lane, struct msg_entry *entry)
 {
@@ -46,6 +51,19 @@ int msg_store(struct msg_lane *lane, struct msg_entry *entry)
     return err;
 }
 
+/* Our record has this offset. */
+static void written(struct msg_lane *lane, struct msg_partition *part, const struct msg_entry *entry, int64_t offset)
+{
+    struct msg_conv *conv = msg_conv_find(lane, entry->conversation_id);
+
+    if (conv) conv->offset = offset;
+    if (offset != part->next_stored) {
+        if (part->gap_from < 0) part->gap_from = part->next_stored;
+        lane->gap = true;
+    }
+    part->next_stored = offset + 1;
+}
+
 static void report(void *ctx, void *opaque, int err, int32_t partition, int64_t offset)
 {
     struct msg_lane *lane = ctx;
@@ -61,7 +79,36 @@ static void report(void *ctx, void *opaque, int err, int32_t partition, int64_t 
         msg_turn_drop(lane, entry);
         return;
     }
-    if (err == OIM_OK) entry->state = MSG_READY;
+    if (err != OIM_OK) return;
+    written(lane, &lane->partitions[partition], entry, offset);
+    entry->state = MSG_READY;
+}
+
+static int gap_row(void *ctx, const struct oim_kafka_record *record)
+{
+    const struct msg_partition *part = ctx;
+    Openim__Internal__Stored *s = openim__internal__stored__unpack(NULL, record->len, record->value);
+    bool newer = s && (s->kind == OPENIM__INTERNAL__STORED_KIND__FENCE ? record->offset > part->epoch : s->epoch > part->epoch);
+
+    if (s) openim__internal__stored__free_unpacked(s, NULL);
+    return newer ? OIM_EFENCED : OIM_OK;
+}
+
+int msg_store_check(struct msg_lane *lane)
+{
+    for (int32_t p = 0; lane->gap && p < lane->top; p++) {
+        struct msg_partition *part = &lane->partitions[p];
+        int err;
+
+        if (!part->owned || part->gap_from < 0) continue;
+        err = oim_kafka_read(&lane->base.app->conf, lane->topic_stored, p, part->gap_from, part->next_stored, GAP_MS, gap_row, part);
+        oim_log(OIM_LOG_WARN, "somebody else writes to this partition", "lane=%s partition=%d from=%" PRId64 " to=%" PRId64 " result=\"%s\"",
+                lane->base.name, p, part->gap_from, part->next_stored, oim_err_name(err));
+        if (err != OIM_OK) return err;
+        part->gap_from = -1; /* void records of a predecessor */
+    }
+    lane->gap = false;
+    return OIM_OK;
 }
 
 int msg_store_reports(struct msg_lane *lane, int timeout_ms)

@@ -96,12 +96,12 @@ static void again_add(struct replay *r, const Openim__Internal__Stored *s)
     r->again[r->n_again++] = e;
 }
 
-static void message_learn(struct replay *r, const Openim__Internal__Stored *s, const Openim__Sdkws__MsgData *msg)
+static void message_learn(struct replay *r, const Openim__Internal__Stored *s, const Openim__Sdkws__MsgData *msg, int64_t offset)
 {
     struct msg_partition *part = &r->lane->partitions[r->partition];
     struct msg_dedup_entry known = {.seq = s->seq, .send_time = msg->sendtime, .offset = s->sourceoffset};
 
-    msg_conv_learn(r->lane, s->conversationid, r->partition, s->seq, msg->sendtime);
+    msg_conv_learn(r->lane, s->conversationid, r->partition, s->seq, msg->sendtime)->offset = offset;
     oim_hash_dedup(known.key, s->conversationid, msg->sendid, msg->clientmsgid);
     msg_dedup_add(part->dedup, &known);
     if (s->sourceoffset > r->last_source) r->last_source = s->sourceoffset;
@@ -131,7 +131,7 @@ static int record_read(void *ctx, const struct oim_kafka_record *record)
     r->fence = s->epoch;
     msg = openim__sdkws__msg_data__unpack(oim_arena_pb(r->arena), s->message.len, s->message.data);
     if (msg == NULL) return OIM_OK;
-    if (r->turn) message_learn(r, s, msg);
+    if (r->turn) message_learn(r, s, msg, record->offset);
     if (record->offset >= r->hot_from) hot_fill(r, s);
     if (r->turn && s->sourceoffset >= r->committed && r->n_again < AGAIN_MAX) again_add(r, s);
     return OIM_OK;
@@ -205,7 +205,7 @@ static int read_tail(struct replay *r, int64_t epoch, int64_t archived, int64_t 
 
     if (archived < from) from = archived;
     r->hot_from = archived;
-    r->fence = from == archived ? archive_fence : 0;
+    r->fence = archive_fence < from || from == archived ? archive_fence : 0;
     return oim_kafka_read(&r->lane->base.app->conf, r->lane->topic_stored, r->partition, from, epoch, READ_MS, record_read, r);
 }
 
