@@ -1,0 +1,409 @@
+
+/*
+ * See ngx_http_openim_session.h.  Called by the connections for themselves and
+ * by ngx_http_openim_downlink.c for what arrives.  A user's node exists while
+ * the user has a connection here, a topic's while it has a subscriber.
+ */
+
+
+#include "ngx_http_openim_session.h"
+
+#include "oim_wire.h"
+
+
+typedef struct {
+    ngx_str_node_t           sn;
+    ngx_queue_t              list;           /* connections, or subs */
+} ngx_http_openim_node_t;
+
+
+/* One connection that wants to know about one user */
+
+typedef struct {
+    ngx_queue_t              mine;           /* of the connection */
+    ngx_queue_t              theirs;         /* of the user's node */
+    ngx_http_openim_node_t  *node;
+    ngx_http_openim_ws_t    *ws;
+} ngx_http_openim_sub_t;
+
+
+static ngx_http_openim_node_t *ngx_http_openim_node_find(ngx_rbtree_t *tree,
+    ngx_str_t *key);
+static ngx_http_openim_node_t *ngx_http_openim_node_get(ngx_rbtree_t *tree,
+    ngx_str_t *key);
+static void ngx_http_openim_node_put(ngx_rbtree_t *tree,
+    ngx_http_openim_node_t *node);
+static ngx_http_openim_sub_t *ngx_http_openim_sub_find(
+    ngx_http_openim_ws_t *ws, ngx_http_openim_node_t *node);
+static void ngx_http_openim_sub_delete(ngx_http_openim_sub_t *sub);
+
+
+static ngx_rbtree_t       ngx_http_openim_users;
+static ngx_rbtree_node_t  ngx_http_openim_users_sentinel;
+static ngx_rbtree_t       ngx_http_openim_topics;
+static ngx_rbtree_node_t  ngx_http_openim_topics_sentinel;
+
+
+void
+ngx_http_openim_session_init(void)
+{
+    ngx_rbtree_init(&ngx_http_openim_users, &ngx_http_openim_users_sentinel,
+                    ngx_str_rbtree_insert_value);
+    ngx_rbtree_init(&ngx_http_openim_topics, &ngx_http_openim_topics_sentinel,
+                    ngx_str_rbtree_insert_value);
+}
+
+
+ngx_int_t
+ngx_http_openim_session_add(ngx_http_openim_ws_t *ws)
+{
+    ngx_http_openim_node_t  *node;
+
+    node = ngx_http_openim_node_get(&ngx_http_openim_users, &ws->user_id);
+    if (node == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_queue_insert_tail(&node->list, &ws->peers);
+    ws->user = node;
+    ws->in_session = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_openim_session_delete(ngx_http_openim_ws_t *ws)
+{
+    ngx_queue_t            *q;
+    ngx_http_openim_sub_t  *sub;
+
+    if (!ws->in_session) {
+        return;
+    }
+
+    ws->in_session = 0;
+
+    ngx_queue_remove(&ws->peers);
+    ngx_http_openim_node_put(&ngx_http_openim_users, ws->user);
+    ws->user = NULL;
+
+    while (!ngx_queue_empty(&ws->subs)) {
+        q = ngx_queue_head(&ws->subs);
+        sub = ngx_queue_data(q, ngx_http_openim_sub_t, mine);
+        ngx_http_openim_sub_delete(sub);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_openim_session_user(ngx_str_t *user_id,
+    ngx_http_openim_session_pt handler, void *data)
+{
+    ngx_uint_t               n, last;
+    ngx_queue_t             *q, *next;
+    ngx_http_openim_node_t  *node;
+
+    node = ngx_http_openim_node_find(&ngx_http_openim_users, user_id);
+    if (node == NULL) {
+        return 0;
+    }
+
+    n = 0;
+    last = 0;
+
+    /* the node dies with its last connection, which handler may close */
+
+    for (q = ngx_queue_head(&node->list); !last; q = next) {
+        next = ngx_queue_next(q);
+        last = (next == ngx_queue_sentinel(&node->list));
+
+        handler(ngx_queue_data(q, ngx_http_openim_ws_t, peers), data);
+        n++;
+    }
+
+    return n;
+}
+
+
+/* Until groups are indexed here, workers name the users of a group */
+
+ngx_uint_t
+ngx_http_openim_session_group(ngx_str_t *group_id,
+    ngx_http_openim_session_pt handler, void *data)
+{
+    ngx_http_openim_count(ignored);
+
+    ngx_log_error(NGX_LOG_WARN, ngx_http_openim_process.log, 0,
+                  "openim: push to group=%V ignored: no group index",
+                  group_id);
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_openim_session_subscribe(ngx_http_openim_ws_t *ws,
+    ngx_str_t *user_id)
+{
+    ngx_http_openim_sub_t   *sub;
+    ngx_http_openim_node_t  *node;
+
+    node = ngx_http_openim_node_find(&ngx_http_openim_topics, user_id);
+
+    if (node && ngx_http_openim_sub_find(ws, node)) {
+        return NGX_OK;
+    }
+
+    if (ws->nsubs >= NGX_HTTP_OPENIM_SUBS_CONNECTION) {
+        return NGX_DECLINED;
+    }
+
+    sub = ngx_alloc(sizeof(ngx_http_openim_sub_t),
+                    ngx_http_openim_process.log);
+    if (sub == NULL) {
+        return NGX_DECLINED;
+    }
+
+    node = ngx_http_openim_node_get(&ngx_http_openim_topics, user_id);
+    if (node == NULL) {
+        ngx_free(sub);
+        return NGX_DECLINED;
+    }
+
+    sub->node = node;
+    sub->ws = ws;
+
+    ngx_queue_insert_tail(&node->list, &sub->theirs);
+    ngx_queue_insert_tail(&ws->subs, &sub->mine);
+    ws->nsubs++;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_openim_session_unsubscribe(ngx_http_openim_ws_t *ws,
+    ngx_str_t *user_id)
+{
+    ngx_http_openim_sub_t   *sub;
+    ngx_http_openim_node_t  *node;
+
+    node = ngx_http_openim_node_find(&ngx_http_openim_topics, user_id);
+    if (node == NULL) {
+        return;
+    }
+
+    sub = ngx_http_openim_sub_find(ws, node);
+
+    if (sub) {
+        ngx_http_openim_sub_delete(sub);
+    }
+}
+
+
+/*
+ * One 2005 frame for every subscriber, without msgIncr and operationID, with
+ * the whole new set: SubUserOnlineStatusTips {1: {1 userID, 2 packed platforms}}.
+ */
+
+void
+ngx_http_openim_session_presence(u_char *data, size_t len)
+{
+    u_char                           *p, *last, *payload;
+    size_t                            size, head;
+    uint8_t                           platforms[NGX_HTTP_OPENIM_PLATFORM_MAX];
+    ngx_int_t                         platform;
+    ngx_str_t                         user_id;
+    ngx_uint_t                        i, n, seen;
+    ngx_queue_t                      *q, *next;
+    ngx_http_openim_sub_t            *sub;
+    ngx_http_openim_node_t           *node;
+    struct oim_wire_writer            w;
+    ngx_http_openim_packet_t         *packets[NGX_HTTP_OPENIM_VARIANTS];
+    ngx_http_openim_envelope_resp_t   resp;
+
+    /* numbers with a colon are platforms, the rest is the user */
+
+    p = data;
+    last = data + len;
+    seen = 0;
+
+    for ( ;; ) {
+        for (i = 0; i < 2 && p + i < last; i++) {
+            if (p[i] < '0' || p[i] > '9') {
+                break;
+            }
+        }
+
+        if (i == 0 || p + i >= last || p[i] != ':') {
+            break;
+        }
+
+        platform = ngx_atoi(p, i);
+
+        if (ngx_http_openim_platform(platform) == NULL) {
+            break;
+        }
+
+        seen |= (ngx_uint_t) 1 << platform;
+        p += i + 1;
+    }
+
+    user_id.data = p;
+    user_id.len = last - p;
+
+    node = ngx_http_openim_node_find(&ngx_http_openim_topics, &user_id);
+    if (node == NULL) {
+        return;
+    }
+
+    n = 0;
+
+    for (i = 1; i <= NGX_HTTP_OPENIM_PLATFORM_MAX; i++) {
+        if (seen & ((ngx_uint_t) 1 << i)) {
+            platforms[n++] = (uint8_t) i;
+        }
+    }
+
+    size = oim_wire_bytes_size(1, user_id.len)
+           + (n ? oim_wire_bytes_size(2, n) : 0);
+    head = oim_wire_bytes_size(1, size);
+
+    payload = ngx_alloc(head, ngx_http_openim_process.log);
+    if (payload == NULL) {
+        return;
+    }
+
+    w.data = payload;
+    w.cap = head;
+    w.len = 0;
+
+    oim_wire_head(&w, 1, size);
+    oim_wire_bytes(&w, 1, user_id.data, user_id.len);
+
+    if (n) {
+        oim_wire_bytes(&w, 2, platforms, n);
+    }
+
+    ngx_memzero(packets, sizeof(packets));
+    ngx_memzero(&resp, sizeof(ngx_http_openim_envelope_resp_t));
+
+    resp.req = 2005;
+    resp.data.data = payload;
+    resp.data.len = w.len;
+
+    /* send may close the connection and so end the subscription, or the node */
+
+    for (q = ngx_queue_head(&node->list), n = 0; !n; q = next) {
+
+        next = ngx_queue_next(q);
+        n = (next == ngx_queue_sentinel(&node->list));
+
+        sub = ngx_queue_data(q, ngx_http_openim_sub_t, theirs);
+        i = sub->ws->variant;
+
+        if (packets[i] == NULL) {
+            packets[i] = ngx_http_openim_packet_envelope(i, &resp);
+        }
+
+        if (packets[i]) {
+            ngx_http_openim_ws_send(sub->ws, packets[i]);
+        }
+    }
+
+    for (i = 0; i < NGX_HTTP_OPENIM_VARIANTS; i++) {
+        if (packets[i]) {
+            ngx_http_openim_packet_free(packets[i]);
+        }
+    }
+
+    ngx_free(payload);
+}
+
+
+static ngx_http_openim_node_t *
+ngx_http_openim_node_find(ngx_rbtree_t *tree, ngx_str_t *key)
+{
+    return (ngx_http_openim_node_t *)
+               ngx_str_rbtree_lookup(tree, key,
+                                     ngx_murmur_hash2(key->data, key->len));
+}
+
+
+static ngx_http_openim_node_t *
+ngx_http_openim_node_get(ngx_rbtree_t *tree, ngx_str_t *key)
+{
+    ngx_http_openim_node_t  *node;
+
+    node = ngx_http_openim_node_find(tree, key);
+
+    if (node) {
+        return node;
+    }
+
+    node = ngx_alloc(sizeof(ngx_http_openim_node_t) + key->len,
+                     ngx_http_openim_process.log);
+    if (node == NULL) {
+        return NULL;
+    }
+
+    node->sn.node.key = ngx_murmur_hash2(key->data, key->len);
+    node->sn.str.data = (u_char *) node + sizeof(ngx_http_openim_node_t);
+    node->sn.str.len = key->len;
+    ngx_memcpy(node->sn.str.data, key->data, key->len);
+
+    ngx_queue_init(&node->list);
+    ngx_rbtree_insert(tree, &node->sn.node);
+
+    return node;
+}
+
+
+/* Gives it up, if its list is empty */
+
+static void
+ngx_http_openim_node_put(ngx_rbtree_t *tree, ngx_http_openim_node_t *node)
+{
+    if (ngx_queue_empty(&node->list)) {
+        ngx_rbtree_delete(tree, &node->sn.node);
+        ngx_free(node);
+    }
+}
+
+
+/* The connection's own list is bounded; a famous user's is not */
+
+static ngx_http_openim_sub_t *
+ngx_http_openim_sub_find(ngx_http_openim_ws_t *ws,
+    ngx_http_openim_node_t *node)
+{
+    ngx_queue_t            *q;
+    ngx_http_openim_sub_t  *sub;
+
+    for (q = ngx_queue_head(&ws->subs);
+         q != ngx_queue_sentinel(&ws->subs);
+         q = ngx_queue_next(q))
+    {
+        sub = ngx_queue_data(q, ngx_http_openim_sub_t, mine);
+
+        if (sub->node == node) {
+            return sub;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_openim_sub_delete(ngx_http_openim_sub_t *sub)
+{
+    sub->ws->nsubs--;
+
+    ngx_queue_remove(&sub->mine);
+    ngx_queue_remove(&sub->theirs);
+    ngx_http_openim_node_put(&ngx_http_openim_topics, sub->node);
+
+    ngx_free(sub);
+}
