@@ -2,6 +2,7 @@
  * openim-demo: two users, one message each way, and the history. `./build.sh demo` runs it; it says in plain words what it does, and when
  * something does not work what to look at. Addresses from OPENIM_WS_ADDRESS, OPENIM_REST_ADDRESS, secret from OPENIM_SECRET.
  */
+#include "json.h"
 #include "link.h"
 #include "message.h"
 #include "rest.h"
@@ -112,8 +113,12 @@ static void message_list(void *ctx, const char *conversation, size_t len, const 
     const char *user = l->people[0].link.user;
     int who = m->send_len == strlen(user) && memcmp(m->send_id, user, m->send_len) == 0 ? 0 : 1;
 
-    if (m->client_len == 0) return;
-    printf("  %lld  %s: %.*s\n", (long long)m->seq, l->people[who].name, (int)m->content_len, m->content);
+    struct json_slice value;
+    struct buf text = {0};
+
+    if (m->client_len == 0 || !json_find((struct json_slice){m->content, m->content_len}, "content", &value) || !json_text(&text, value)) return;
+    printf("  %lld  %s: %.*s\n", (long long)m->seq, l->people[who].name, (int)text.len, (const char *)text.data);
+    buf_free(&text);
     l->n++;
 }
 

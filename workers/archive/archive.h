@@ -94,12 +94,13 @@ int archive_store(struct archive_lane *l, int32_t *lost);
 struct archive_statement *archive_statement_new(const char *head, size_t places, const char *tail);
 void archive_statement_free(struct archive_statement *s);
 /* Gives n rows in few statements. fill writes the places of row i, bytes says how large it is (may be NULL), check (may be NULL) hears
- * how many of rows [first, first + count) the server took. */
+ * how many of rows [first, first + count) the server took, refused (may be NULL) has a row that the server will never take. */
 struct archive_rows {
     size_t n;
     void (*fill)(void *ctx, size_t i, struct oim_sql_value *args);
     size_t (*bytes)(void *ctx, size_t i);
     int (*check)(void *ctx, size_t first, size_t count, uint64_t affected);
+    int (*refused)(void *ctx, size_t i, int err);
     void *ctx;
 };
 int archive_statement_run(struct archive_statement *s, struct oim_sql *db, struct oim_arena *scratch, const struct archive_rows *rows);

@@ -60,20 +60,42 @@ static int size_choose(const struct archive_rows *rows, size_t first)
     return SIZES - 1;
 }
 
+/* Rows [first, first + sizes[size]) in one statement. */
+static int rows_give(struct archive_statement *s, struct oim_sql *db, struct oim_arena *scratch, const struct archive_rows *rows, size_t first,
+                     int size)
+{
+    size_t count = sizes[size];
+    struct oim_sql_value *args = oim_arena_alloc(scratch, count * s->places * sizeof(*args));
+    uint64_t affected;
+    int err;
+
+    for (size_t i = 0; i < count; i++) rows->fill(rows->ctx, first + i, &args[i * s->places]);
+    err = oim_sql_exec(db, scratch, s->text[size], args, count * s->places, NULL, &affected);
+    if (err == OIM_OK && rows->check) err = rows->check(rows->ctx, first, count, affected);
+    return err;
+}
+
+/* The rows of a statement that the server refuses for what is in it, one by one. */
+static int rows_divide(struct archive_statement *s, struct oim_sql *db, struct oim_arena *scratch, const struct archive_rows *rows, size_t first,
+                       size_t count)
+{
+    int err = OIM_OK;
+
+    for (size_t i = first; i < first + count && err == OIM_OK; i++) {
+        err = rows_give(s, db, scratch, rows, i, SIZES - 1);
+        if (oim_err_poison(err) && rows->refused) err = rows->refused(rows->ctx, i, err);
+    }
+    return err;
+}
+
 int archive_statement_run(struct archive_statement *s, struct oim_sql *db, struct oim_arena *scratch, const struct archive_rows *rows)
 {
     for (size_t first = 0; first < rows->n;) {
-        int size = size_choose(rows, first);
-        size_t count = sizes[size];
-        struct oim_sql_value *args = oim_arena_alloc(scratch, count * s->places * sizeof(*args));
-        uint64_t affected;
-        int err;
+        int size = size_choose(rows, first), err = rows_give(s, db, scratch, rows, first, size);
 
-        for (size_t i = 0; i < count; i++) rows->fill(rows->ctx, first + i, &args[i * s->places]);
-        err = oim_sql_exec(db, scratch, s->text[size], args, count * s->places, NULL, &affected);
-        if (err == OIM_OK && rows->check) err = rows->check(rows->ctx, first, count, affected);
+        if (oim_err_poison(err)) err = rows_divide(s, db, scratch, rows, first, sizes[size]);
         if (err != OIM_OK) return err;
-        first += count;
+        first += sizes[size];
     }
     return OIM_OK;
 }

@@ -68,6 +68,17 @@ static size_t history_bytes(void *ctx, size_t i)
     "sender_face_url, session_type, msg_from, content_type, content, send_time, create_time, data) VALUES "
 #define HISTORY_PLACES 17
 
+/* A row that the server will never take is in MongoDB and in the parking file; its seq stays a hole in MySQL. */
+static int row_refused(void *ctx, size_t i, int code)
+{
+    struct archive_lane *l = ctx;
+    int err = OIM_OK;
+
+    if (!l->rows[i].parked) err = archive_park(l, l->rows[i].record, code == OIM_ELIMIT ? "mysql refuses its size" : "mysql refuses its content");
+    l->rows[i].parked = err == OIM_OK;
+    return err;
+}
+
 /* IGNORE hides more than repeats: without it the server says what is wrong with the row. */
 static int row_insist(struct archive_lane *l, size_t i)
 {
@@ -78,11 +89,7 @@ static int row_insist(struct archive_lane *l, size_t i)
     history_fill(l, i, args);
     err = oim_sql_exec(l->db, l->scratch, sql, args, HISTORY_PLACES, NULL, NULL);
     if (err == OIM_EEXIST) return OIM_ECONFLICT; /* it came meanwhile */
-    if (err != OIM_ELIMIT) return err;
-    if (!l->rows[i].parked) err = archive_park(l, l->rows[i].record, "mysql refuses its size");
-    else err = OIM_OK;
-    l->rows[i].parked = err == OIM_OK;
-    return err;
+    return oim_err_poison(err) ? row_refused(l, i, err) : err;
 }
 
 /* Why the server did not take row i: a repeat of the row, a key that another seq has, or something worse. */
@@ -128,7 +135,8 @@ static int history_check(void *ctx, size_t first, size_t count, uint64_t affecte
 
 static int history_store(struct archive_lane *l)
 {
-    struct archive_rows rows = {.n = l->n_rows, .fill = history_fill, .bytes = history_bytes, .check = history_check, .ctx = l};
+    struct archive_rows rows = {.n = l->n_rows, .fill = history_fill, .bytes = history_bytes, .check = history_check,
+                                .refused = row_refused, .ctx = l};
 
     if (l->history == NULL) l->history = archive_statement_new("INSERT IGNORE INTO " HISTORY_COLUMNS, HISTORY_PLACES, "");
     return archive_statement_run(l->history, l->db, l->scratch, &rows);

@@ -1,0 +1,56 @@
+#!/bin/bash
+#
+# Runs scenarios of openim-bench against what `./build.sh up` started and prints
+# one Markdown table. Usage: bench/run.sh [SCENARIO...]; without arguments all.
+# Status 3: something was lost, came twice or out of order in one of them.
+
+set -uo pipefail
+
+root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
+[[ ${BUILD-} && ${OPENIM_WS_ADDRESS-} && ${OPENIM_MYSQL_ADDRESS-} ]] || eval "$("$root/build.sh" env)"
+bench=$BUILD/bin/openim-bench
+
+declare -A scenarios=(
+    [rate500]='--conns 100 --rate 500 --duration 20'
+    [rate2000]='--conns 200 --rate 2000 --duration 20'
+    [sustained60]='--conns 200 --rate 2000 --duration 60'
+    [closed]='--conns 50 --closed --duration 20'
+    [idle10000]='--idle 10000 --duration 30'
+)
+all=(rate500 rate2000 sustained60 closed idle10000)
+
+
+usage() {
+    echo "usage: bench/run.sh [SCENARIO...]"
+    echo "scenarios:"
+    for name in "${all[@]}"; do printf '  %-12s openim-bench %s\n' "$name" "${scenarios[$name]}"; done
+}
+
+
+machine() {
+    local model
+    model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
+    echo "$(nproc) cores (${model:-unknown}), $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)," \
+        "Linux $(uname -r), $(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo 'no git');" \
+        "clients, servers and stores on this machine"
+}
+
+
+status=0
+for name in "$@"; do
+    [[ ${scenarios[$name]-} ]] || { usage; exit 2; }
+done
+[[ -x $bench ]] || { echo "$bench is not there: ./build.sh build" >&2; exit 1; }
+ulimit -n "$(ulimit -Hn)" 2>/dev/null
+
+machine
+echo
+"$bench" --heads
+for name in "${@:-${all[@]}}"; do
+    # shellcheck disable=SC2086
+    "$bench" ${scenarios[$name]} --row "$name"
+    code=$?
+    [[ $code == 0 || $status == 3 ]] || status=$code
+    sleep 2
+done
+exit $status
