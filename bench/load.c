@@ -119,7 +119,7 @@ static int people_make(struct traffic *t)
         p->traffic = t;
         p->index = i;
         p->client.fd = -1;
-        snprintf(p->user, sizeof(p->user), "b%s-%06u", t->run, i);
+        snprintf(p->user, sizeof(p->user), "b%su%06u", t->run, i);
         users[i] = p->user;
     }
     for (uint32_t i = 0; i < t->n && err == 0; i += REGISTER_MAX) {

@@ -120,7 +120,7 @@ static int64_t rows_count(const char *run)
     FILE *out;
 
     snprintf(command, sizeof(command),
-             "mariadb --skip-ssl -N -h '%.*s' -P '%s' -u '%s' '%s' -e \"select count(*) from msg_history where send_id like 'b%s-%%'\" 2>/dev/null",
+             "mariadb --skip-ssl -N -h '%.*s' -P '%s' -u '%s' '%s' -e \"select count(*) from msg_history where send_id like 'b%su%%'\" 2>/dev/null",
              colon ? (int)(colon - address) : (int)strlen(address), address, colon ? colon + 1 : "3306", setting("OPENIM_MYSQL_USER", "openim"),
              setting("OPENIM_MYSQL_DATABASE", "openim"), run);
     setenv("MYSQL_PWD", setting("OPENIM_MYSQL_PASSWORD", "openim"), 1);
