@@ -35,15 +35,15 @@ nginx_program() {
 # directories are ours: nginx would give those of the distribution to its user.
 nginx_configure() {
     local edits=(
-        -e "s#^( *load_module) .*$MODULE;#\1 $BUILD/$MODULE;#"
-        -e "s#^( *pid) [^;]*;#\1 $RUN/nginx-master.pid;#"
-        -e "s#^( *error_log) [^ ;]+#\1 $LOGS/nginx-error.log#"
-        -e "s#^( *access_log) /[^ ;]+#\1 $LOGS/nginx-access.log#"
+        -e "s#^( *load_module) +.*$MODULE;#\1 $BUILD/$MODULE;#"
+        -e "s#^( *pid) +[^;]*;#\1 $RUN/nginx-master.pid;#"
+        -e "s#^( *error_log) +[^ ;]+#\1 $LOGS/nginx-error.log#"
+        -e "s#^( *access_log) +/[^ ;]+#\1 $LOGS/nginx-access.log#"
         -e "s#\b(listen +)127.0.0.1:10001\b#\1$OPENIM_WS_ADDRESS#"
         -e "s#\b(listen +)127.0.0.1:10002\b#\1$OPENIM_REST_ADDRESS#"
-        -e "s#^( *openim_kafka_brokers) [^;]*;#\1 $OPENIM_KAFKA_BROKERS;#"
-        -e "s#^( *openim_redis_address) [^;]*;#\1 $OPENIM_REDIS_ADDRESS;#"
-        -e "s#^( *openim_secret) [^;]*;#\1 \"$OPENIM_SECRET\";#"
+        -e "s#^( *openim_kafka_brokers) +[^;]*;#\1 $OPENIM_KAFKA_BROKERS;#"
+        -e "s#^( *openim_redis_address) +[^;]*;#\1 $OPENIM_REDIS_ADDRESS;#"
+        -e "s#^( *openim_secret) +[^;]*;#\1 \"$OPENIM_SECRET\";#"
     )
     local name
     for name in client_body proxy fastcgi uwsgi scgi; do
