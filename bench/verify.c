@@ -60,6 +60,18 @@ static bool page_pull(struct link *l, struct page *page, const char *conversatio
     return false;
 }
 
+static bool link_await(struct traffic *t, struct link *l, const struct person *p)
+{
+    for (int i = 0; i < TRIES; i++) {
+        if (link_open(l, t->options->ws, p->user, p->token, NULL, NULL, TIMEOUT_MS) == 0) return true;
+        if (t->figures->error[0] == '\0') snprintf(t->figures->error, sizeof(t->figures->error), "history: %.180s", l->why);
+        if (i + 1 == TRIES) break;
+        link_close(l);
+        usleep(250000);
+    }
+    return false;
+}
+
 static bool conversation_check(struct traffic *t, uint32_t pair)
 {
     const struct person *p = &t->people[pair];
@@ -72,7 +84,7 @@ static bool conversation_check(struct traffic *t, uint32_t pair)
     if (width > PULL_MAX) width = PULL_MAX;
     if (width < 1) width = 1;
     message_conversation(conversation, sizeof(conversation), p->user, t->people[pair + 1].user);
-    ok = link_open(&l, t->options->ws, p->user, p->token, NULL, NULL, TIMEOUT_MS) == 0;
+    ok = link_await(t, &l, p);
     while (ok) {
         ok = page_pull(&l, &page, conversation, width);
         t->figures->history.messages += (uint64_t)page.n;
