@@ -4,6 +4,7 @@
  *
  *   call [-u USER] [-p PLATFORM] [-o OPERATION] PATH JSON           a REST request
  *   call [-u USER] [-p PLATFORM] -w REQ HEX                         a WebSocket request; prints hex
+ *   call [-u USER] -i, call [-u USER] -w 0 -i                       lines "PATH JSON" or "REQ HEX" from stdin
  *   call [-u USER] [-p PLATFORM] -e KIND [-t TOKEN] [-c CONN]       an event; prints kicks for a second
  *
  * -n N repeats a request and prints milliseconds per call; -g GATEWAY takes that name instead of a fresh one.
@@ -24,6 +25,14 @@
 #include <unistd.h>
 
 #define ANSWER_MS 15000
+#define LINE_MAX_BYTES (4 * 1024 * 1024)
+
+struct client {
+    struct oim_kafka_producer *producer;
+    redisContext *redis;
+    char topic[256];
+    bool hex;
+};
 
 static redisContext *subscribe(const struct oim_conf *conf, const char *gateway)
 {
@@ -114,16 +123,73 @@ static size_t unhex(const char *hex, uint8_t *out)
     return n;
 }
 
+/* One request, or one event; 0, or 1 when no answer came. */
+static int ask(struct client *c, Openim__Internal__Uplink *up, bool quiet)
+{
+    uint8_t *packed;
+    size_t len;
+    int rc;
+
+    up->requestid++;
+    up->receivedat = oim_now_ms();
+    up->deadline = up->receivedat + ANSWER_MS;
+    len = openim__internal__uplink__get_packed_size(up);
+    packed = malloc(len);
+    openim__internal__uplink__pack(up, packed);
+    rc = oim_kafka_produce(c->producer, c->topic, -1, up->userid, strlen(up->userid), packed, len, NULL);
+    free(packed);
+    if (rc) {
+        fprintf(stderr, "not sent: %s\n", oim_err_name(rc));
+        return 1;
+    }
+    while (oim_kafka_inflight(c->producer)) oim_kafka_reports(c->producer, ignore, NULL, 100);
+    if (up->source == OPENIM__INTERNAL__SOURCE__EVENT) {
+        wait_reply(c->redis, 0, 1000, false, true);
+        return 0;
+    }
+    if (wait_reply(c->redis, up->requestid, ANSWER_MS, c->hex, quiet)) return 0;
+    fprintf(stderr, "no answer\n");
+    return 1;
+}
+
+/* "PATH JSON" a line, or "REQ HEX" after -w. */
+static int ask_lines(struct client *c, Openim__Internal__Uplink *up)
+{
+    char *line = malloc(LINE_MAX_BYTES), *body;
+    uint8_t *bytes = malloc(LINE_MAX_BYTES);
+    int failed = 0;
+
+    while (!failed && fgets(line, LINE_MAX_BYTES, stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        body = strchr(line, ' ');
+        if (body == NULL) continue;
+        *body++ = '\0';
+        if (c->hex) {
+            up->reqidentifier = atoi(line);
+            up->payload.len = unhex(body, bytes);
+            up->payload.data = bytes;
+        } else {
+            up->path = line;
+            up->payload.len = strlen(body);
+            up->payload.data = (uint8_t *)body;
+        }
+        failed = ask(c, up, false);
+        fflush(stdout);
+    }
+    free(line);
+    free(bytes);
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
     Openim__Internal__Uplink up = OPENIM__INTERNAL__UPLINK__INIT;
     struct oim_conf conf = {0};
-    struct oim_kafka_producer *producer;
-    redisContext *redis;
-    char gateway[64], topic[256], operation[64];
-    uint8_t *payload, *packed;
+    struct client client = {0};
+    char gateway[64], operation[64];
+    uint8_t *payload;
     int option, repeat = 1, failed = 0;
-    bool hex = false;
+    bool hex = false, lines = false;
 
     snprintf(gateway, sizeof(gateway), "call-%d", (int)getpid());
     snprintf(operation, sizeof(operation), "call-%" PRId64, oim_now_ms());
@@ -133,7 +199,7 @@ int main(int argc, char **argv)
     up.platformid = 5;
     up.operationid = operation;
     up.source = OPENIM__INTERNAL__SOURCE__REST;
-    while ((option = getopt(argc, argv, "u:p:o:w:e:t:c:n:g:P")) != -1) {
+    while ((option = getopt(argc, argv, "u:p:o:w:e:t:c:n:g:iP")) != -1) {
         switch (option) {
         case 'u': up.userid = optarg; break;
         case 'p': up.platformid = atoi(optarg); break;
@@ -142,6 +208,7 @@ int main(int argc, char **argv)
         case 'c': up.connid = strtoull(optarg, NULL, 10); break;
         case 'n': repeat = atoi(optarg); break;
         case 'g': snprintf(gateway, sizeof(gateway), "%s", optarg); break;
+        case 'i': lines = true; break;
         case 'P': up.flags = 1; break;
         case 'w':
             up.source = OPENIM__INTERNAL__SOURCE__WS;
@@ -155,7 +222,7 @@ int main(int argc, char **argv)
         default: return 2;
         }
     }
-    if (up.source == OPENIM__INTERNAL__SOURCE__REST) {
+    if (up.source == OPENIM__INTERNAL__SOURCE__REST && !lines) {
         if (optind + 1 >= argc) {
             fprintf(stderr, "usage: call [-u USER] PATH JSON | -w REQ HEX | -e KIND\n");
             return 2;
@@ -169,32 +236,21 @@ int main(int argc, char **argv)
         up.payload.len = hex || up.flags ? unhex(argv[optind], payload)
                                          : (memcpy(payload, argv[optind], strlen(argv[optind])), strlen(argv[optind]));
     }
-    redis = subscribe(&conf, gateway);
-    producer = oim_kafka_producer_new(&conf, "call");
-    if (redis == NULL || producer == NULL) return 2;
-    snprintf(topic, sizeof(topic), "%srpc", conf.kafka.topic_prefix);
+    client.hex = hex;
+    client.redis = subscribe(&conf, gateway);
+    client.producer = oim_kafka_producer_new(&conf, "call");
+    if (client.redis == NULL || client.producer == NULL) return 2;
+    snprintf(client.topic, sizeof(client.topic), "%srpc", conf.kafka.topic_prefix);
 
     int64_t began = oim_mono_ms();
-    for (int i = 0; i < repeat && !failed; i++) {
-        up.requestid = (uint64_t)i + 1;
-        up.receivedat = oim_now_ms();
-        up.deadline = up.receivedat + ANSWER_MS;
-        size_t len = openim__internal__uplink__get_packed_size(&up);
-        packed = malloc(len);
-        openim__internal__uplink__pack(&up, packed);
-        if (oim_kafka_produce(producer, topic, -1, up.userid, strlen(up.userid), packed, len, NULL)) failed = 1;
-        free(packed);
-        while (oim_kafka_inflight(producer)) oim_kafka_reports(producer, ignore, NULL, 100);
-        if (up.source == OPENIM__INTERNAL__SOURCE__EVENT) {
-            wait_reply(redis, 0, 1000, false, true);
-        } else if (!wait_reply(redis, up.requestid, ANSWER_MS, hex, repeat > 1)) {
-            fprintf(stderr, "no answer\n");
-            failed = 1;
-        }
+    if (lines) {
+        failed = ask_lines(&client, &up);
+    } else {
+        for (int i = 0; i < repeat && !failed; i++) failed = ask(&client, &up, repeat > 1);
     }
     if (repeat > 1) printf("%.2f ms per call\n", (double)(oim_mono_ms() - began) / repeat);
-    oim_kafka_producer_free(producer);
-    redisFree(redis);
+    oim_kafka_producer_free(client.producer);
+    redisFree(client.redis);
     oim_conf_free(&conf);
     free(payload);
     return failed;

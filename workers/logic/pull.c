@@ -321,9 +321,12 @@ static void range_clip(struct range *r, const struct logic_seq *window, int64_t 
     r->high = window->high;
     r->from = r->begin > r->low ? r->begin : r->low;
     r->to = r->end < r->high ? r->end : r->high;
-    if (strncmp(r->conv, "n_", 2) == 0) return; /* num does not count there */
-    if (num <= 0) r->to = r->from - 1;
-    if (r->to - r->from >= num && num > 0) r->from = r->to - num + 1;
+    if (r->from > r->to || strncmp(r->conv, "n_", 2) == 0) return; /* num does not count there */
+    if (num <= 0) {
+        r->to = r->from - 1;
+    } else if (r->to - r->from >= num) {
+        r->from = r->to - num + 1;
+    }
 }
 
 /* The newest of each range first, then the rest range by range, newest first: whatever is cut is oldest. */
@@ -344,6 +347,7 @@ static struct want **plan_ranges(struct logic_call *call, struct range *ranges, 
         at++;
     }
     for (size_t i = 0; i < n && at < total; i++) {
+        if (ranges[i].from > ranges[i].to) continue;
         for (int64_t seq = ranges[i].to - 1; seq >= ranges[i].from && at < total; seq--) {
             wants[at] = (struct want){.conv = ranges[i].conv, .seq = seq, .owner = i};
             at++;
