@@ -5,7 +5,7 @@
  *   call [-u USER] [-p PLATFORM] [-o OPERATION] PATH JSON           a REST request
  *   call [-u USER] [-p PLATFORM] -w REQ HEX                         a WebSocket request; prints hex
  *   call [-u USER] -i, call [-u USER] -w 0 -i                       lines "PATH JSON" or "REQ HEX" from stdin
- *   call [-u USER] [-p PLATFORM] -e KIND [-t TOKEN] [-c CONN]       an event; prints kicks for a second
+ *   call [-u USER] [-p PLATFORM] -e KIND [-t TOKEN] [-c CONN]       an event; prints kicks and pushes for a second
  *
  * -n N repeats a request and prints milliseconds per call; -g GATEWAY takes that name instead of a fresh one.
  * Addresses come from the OPENIM_* variables, as for the workers.
@@ -75,6 +75,14 @@ static void print_kick(const Openim__Internal__Kick *kick)
     printf("\n");
 }
 
+static void print_push(const Openim__Internal__Push *push)
+{
+    printf("push %d conv %s seq %" PRId64 " bytes %zu to", push->reqidentifier, push->conversationid, push->seq,
+           push->payload.len);
+    for (size_t i = 0; i < push->n_userids; i++) printf(" %s", push->userids[i]);
+    printf("\n");
+}
+
 /* true when the reply came. */
 static bool wait_reply(redisContext *c, uint64_t id, int ms, bool hex, bool quiet)
 {
@@ -100,6 +108,7 @@ static bool wait_reply(redisContext *c, uint64_t id, int ms, bool hex, bool quie
         freeReplyObject(r);
         if (down == NULL) continue;
         for (size_t i = 0; i < down->n_kicks; i++) print_kick(down->kicks[i]);
+        for (size_t i = 0; i < down->n_pushes; i++) print_push(down->pushes[i]);
         for (size_t i = 0; i < down->n_replies; i++) {
             if (down->replies[i]->requestid != id) continue;
             if (!quiet) print_reply(down->replies[i], hex);
