@@ -6,7 +6,7 @@
  *   feed [-p PAIRS] [-r PER_SECOND] [-s SECONDS] [-d PERCENT]
  *
  * Users are registered in MySQL, their connections in Redis under a gateway of our own; every message goes into <prefix>msg and has to be
- * answered; without an answer it is sent again with the same clientMsgID after RESEND_MS, -d percent are sent twice at once. The first
+ * answered (one of a hundred is a notification with a chat copy, which nobody answers); without an answer it is sent again with the same clientMsgID after RESEND_MS, -d percent are sent twice at once. The first
  * message of each pair goes ahead of the load: its figures are for themselves. Afterwards feed_judge.c reads <prefix>stored. Closing line: "N passed, N failed". Addresses come from the OPENIM_* variables, as for the workers.
  */
 #include "feed.h"
@@ -30,7 +30,7 @@
 #define GATEWAY_MS 3000
 #define TRIES 256
 
-enum { TYPING = 113, TEXT = 101 };
+enum { TYPING = 113, TEXT = 101, NOTICE = 1201 };
 
 int64_t feed_us(void)
 {
@@ -106,6 +106,22 @@ static void gateway_live(struct feed *f)
 
 /* ---- sending ---- */
 
+/* A notification of level 2 that is shown in the chat, too (messages.md 11.2). */
+static void notice_options(Openim__Sdkws__MsgData *msg)
+{
+    static Openim__Sdkws__MsgData__OptionsEntry entries[6], *list[6];
+    static const char *const names[] = {"isNotNotification", "isSendMsg", "history", "persistent", "offlinePush", "unreadCount"};
+
+    for (int i = 0; i < 6; i++) {
+        openim__sdkws__msg_data__options_entry__init(&entries[i]);
+        entries[i].key = (char *)names[i];
+        entries[i].value = i != 0 && i != 4;
+        list[i] = &entries[i];
+    }
+    msg->options = list;
+    msg->n_options = 6;
+}
+
 /* The bytes of message i: always the same. */
 static size_t message_pack(struct feed *f, int i, uint8_t *out, size_t cap)
 {
@@ -122,7 +138,8 @@ static size_t message_pack(struct feed *f, int i, uint8_t *out, size_t cap)
     msg.sendernickname = "feed";
     msg.sessiontype = 1;
     msg.msgfrom = 100;
-    msg.contenttype = s->typing ? TYPING : TEXT;
+    msg.contenttype = s->typing ? TYPING : s->notice ? NOTICE : TEXT;
+    if (s->notice) notice_options(&msg);
     msg.content = (ProtobufCBinaryData){.data = (uint8_t *)content, .len = strlen(content)};
     msg.createtime = s->created;
     msg.status = 1;
@@ -147,6 +164,10 @@ static void send_one(struct feed *f, int i)
     up.requestid = (uint64_t)i * TRIES + (uint64_t)(s->tries++ % TRIES);
     up.source = OPENIM__INTERNAL__SOURCE__WS;
     up.reqidentifier = 1003;
+    if (s->notice) {
+        up.gateway = "";
+        up.source = OPENIM__INTERNAL__SOURCE__SERVER;
+    }
     up.userid = f->users[s->from].id;
     up.platformid = 5;
     up.operationid = op;
@@ -168,7 +189,7 @@ static void resend(struct feed *f, int upto)
     int64_t now = feed_us();
 
     for (int i = f->answered_below; i < upto; i++) {
-        if (f->sent[i].answered) {
+        if (f->sent[i].answered || f->sent[i].notice) {
             if (i == f->answered_below) f->answered_below++;
             continue;
         }
@@ -243,13 +264,14 @@ static void percentiles(const char *what, int64_t *list, int n)
 static void figures_of(struct feed *f, const char *what, int from, int to)
 {
     int64_t *answers = malloc((size_t)f->n * sizeof(*answers)), *pushes = malloc((size_t)f->n * sizeof(*pushes));
-    int a = 0, p = 0;
+    int a = 0, p = 0, to_answer = to - from;
 
     for (int i = from; i < to; i++) {
+        if (f->sent[i].notice) to_answer--;
         if (f->sent[i].answered) answers[a++] = f->sent[i].answered_at - f->sent[i].first_at;
         if (f->sent[i].pushed[0]) pushes[p++] = f->sent[i].pushed_at - f->sent[i].first_at;
     }
-    printf("%s, %d of %d answered\n", what, a, to - from);
+    printf("%s, %d of %d answered\n", what, a, to_answer);
     percentiles("  answer after", answers, a);
     percentiles("  push after  ", pushes, p);
     free(answers);
@@ -276,7 +298,9 @@ static void prepare(struct feed *f)
         bool first = i < f->pairs;
         int pair = first ? i : rand() % f->pairs, side = rand() & 1;
 
-        f->sent[i] = (struct sent){.from = 2 * pair + side, .to = 2 * pair + 1 - side, .pair = pair, .typing = !first && i % 50 == 49};
+        f->sent[i] = (struct sent){.from = 2 * pair + side, .to = 2 * pair + 1 - side, .pair = pair, .typing = !first && i % 50 == 49,
+                                   .notice = !first && i % 100 == 77};
+        f->notices += f->sent[i].notice;
     }
     f->rds = oim_redis_new(&f->conf, "feed");
     f->producer = oim_kafka_producer_new(&f->conf, "feed");

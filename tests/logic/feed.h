@@ -19,7 +19,7 @@ struct user {
 /* One message. The listening thread writes the second half. */
 struct sent {
     int from, to, pair;
-    bool typing;
+    bool typing, notice;
     int tries;
     int64_t created, first_at, sent_at; /* ms; us, us */
 
@@ -30,6 +30,11 @@ struct sent {
     int pushed[2]; /* to the receiver, to the sender */
     int64_t seq;   /* of the push */
     bool differs;  /* answers or pushes of one message that are not the same */
+
+    int notified;         /* pushes of the notification copy */
+    bool chat_before;     /* the chat copy came first */
+    int n_stored;         /* valid records of the notification copy */
+    int64_t n_seq;
 
     int stored; /* valid records */
     int64_t stored_seq, stored_time;
@@ -49,7 +54,7 @@ struct feed {
 
     volatile bool stop, listening;
     uint64_t downlinks;
-    int gaps, again, disorder, strange;
+    int gaps, again, disorder, strange, notices;
 };
 
 int64_t feed_us(void);

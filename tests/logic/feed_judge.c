@@ -41,6 +41,12 @@ static void stored_message(struct reading *r, const Openim__Internal__Stored *st
         if (i >= 0 && i < f->n) {
             struct sent *s = &f->sent[i];
 
+            if (strncmp(st->conversationid, "n_", 2) == 0) {
+                s->n_stored++;
+                s->n_seq = st->seq;
+                openim__sdkws__msg_data__free_unpacked(m, NULL);
+                return;
+            }
             s->stored++;
             s->stored_seq = st->seq;
             s->stored_time = m->sendtime;
@@ -90,12 +96,19 @@ static void read_stored(struct feed *f)
 static void messages(struct feed *f)
 {
     int unanswered = 0, lost = 0, twice = 0, other = 0, unpushed = 0, typing = 0, differ = 0, refused = 0;
+    int notices = 0, unnoticed = 0, turned = 0;
     char text[128];
 
     for (int i = 0; i < f->n; i++) {
         const struct sent *s = &f->sent[i];
 
         if (s->code) refused++;
+        if (s->notice) {
+            notices += s->stored != 1 || s->n_stored != 1;
+            unnoticed += s->pushed[0] == 0 || s->notified == 0;
+            turned += s->chat_before;
+            continue;
+        }
         if (!s->answered) {
             unanswered++;
             continue;
@@ -122,6 +135,8 @@ static void messages(struct feed *f)
     check(unpushed == 0 || f->gaps > 0, "pushed to both sides, or the gap was seen", text);
     snprintf(text, sizeof(text), "%d", typing);
     check(typing == 0, "typing is not stored and not pushed to its sender", text);
+    snprintf(text, sizeof(text), "%d of %d not stored, %d not pushed, %d chat copies before the notification", notices, f->notices, unnoticed, turned);
+    check(notices == 0 && turned == 0 && (unnoticed == 0 || f->gaps > 0), "notifications are stored twice, once in the chat", text);
     snprintf(text, sizeof(text), "%d", f->disorder);
     check(f->disorder == 0, "pushes of a conversation come in order", text);
     snprintf(text, sizeof(text), "%d", f->strange);
@@ -141,6 +156,7 @@ static void conversations(struct feed *f)
     struct sent **list = malloc((size_t)f->n * sizeof(*list));
     struct oim_sql *db = oim_sql_new(&f->conf, "feed");
     struct oim_arena *a = oim_arena_new(65536);
+    int *notices = calloc((size_t)f->pairs, sizeof(*notices));
     int holes = 0, falls = 0, redis = 0, reads = 0, rows_missing = 0;
     char text[128];
 
@@ -155,6 +171,8 @@ static void conversations(struct feed *f)
             if (f->sent[i].pair == pair && f->sent[i].stored) list[n++] = &f->sent[i];
         }
         if (n == 0) continue;
+        for (int i = 0; i < f->n; i++) notices[pair] += f->sent[i].pair == pair && f->sent[i].n_stored;
+        for (int i = 0; i < f->n; i++) holes += f->sent[i].pair == pair && f->sent[i].n_seq > notices[pair];
         qsort(list, (size_t)n, sizeof(*list), by_seq);
         for (int i = 0; i < n; i++) {
             holes += list[i]->stored_seq != i + 1;
@@ -193,6 +211,7 @@ static void conversations(struct feed *f)
     snprintf(text, sizeof(text), "%d conversations", rows_missing);
     check(rows_missing == 0, "both sides have a conversation row", text);
     free(list);
+    free(notices);
     oim_arena_free(a);
     oim_sql_free(db);
 }

@@ -75,6 +75,13 @@ static void push_message(struct feed *f, const Openim__Internal__Push *p, const 
         f->strange++;
         return;
     }
+    if (strncmp(conversation_id, "n_", 2) == 0) {
+        s->notified++;
+        if (s->pushed[0] && !again && s->notified == 1) s->chat_before = true;
+        if (!s->notice || m->n_options != 6) f->strange++;
+        return;
+    }
+    if (s->notice && m->n_options != 2) f->strange++;
     same(s, m->servermsgid, m->sendtime);
     if (s->seq && s->seq != m->seq) s->differs = true;
     s->seq = m->seq;
@@ -95,7 +102,12 @@ static void push(struct feed *f, const Openim__Internal__Push *p)
 {
     Openim__Sdkws__PushMessages *list = openim__sdkws__push_messages__unpack(NULL, p->payload.len, p->payload.data);
 
-    if (list == NULL || p->reqidentifier != 2001 || list->n_notificationmsgs) f->strange++;
+    if (list == NULL || p->reqidentifier != 2001) f->strange++;
+    for (size_t i = 0; list && i < list->n_notificationmsgs; i++) {
+        for (size_t j = 0; j < list->notificationmsgs[i]->value->n_msgs; j++) {
+            push_message(f, p, list->notificationmsgs[i]->key, list->notificationmsgs[i]->value->msgs[j]);
+        }
+    }
     for (size_t i = 0; list && i < list->n_msgs; i++) {
         for (size_t j = 0; j < list->msgs[i]->value->n_msgs; j++) push_message(f, p, list->msgs[i]->key, list->msgs[i]->value->msgs[j]);
     }

@@ -60,6 +60,7 @@ struct msg_entry {
     bool chat, history; /* chat: not a notification; history: gets a seq */
     bool admin, again;
     bool orphan; /* its partition left while it waited for its report */
+    bool more;   /* the next entry is of the same record */
     char *conversation_id;
 
     enum msg_state state;
@@ -86,6 +87,7 @@ struct msg_partition {
     int64_t gap_from;      /* where somebody else wrote, -1: nowhere */
     int64_t committed;     /* next offset that the group has */
     int64_t published;     /* next offset to commit */
+    int64_t again_below;   /* a predecessor has seen the records before this one: what it did not store, it has refused */
     struct msg_entry *head, **tail;
     size_t queued;
     struct msg_dedup *dedup;
@@ -125,6 +127,8 @@ void msg_partition_forget(struct msg_lane *lane, int32_t partition); /* nothing 
 
 /* Decodes, checks what needs no store, and fills conversation_id, chat, history, admin; a refusal sets outcome and fail. */
 void msg_verify_form(struct msg_lane *lane, struct msg_entry *entry);
+/* A notification that is to be seen in the chat, too: entry becomes the notification, clone the chat message. False: it is not one. */
+bool msg_verify_split(struct msg_entry *entry, struct msg_entry *clone);
 /* The rest, for all entries that are not refused yet: one round of queries for what no cache knows. */
 void msg_verify_batch(struct msg_lane *lane, struct msg_entry **entries, size_t n);
 void msg_refuse(struct msg_entry *entry, int code, const char *dlt);

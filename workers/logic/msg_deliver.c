@@ -219,7 +219,8 @@ static void done(struct msg_lane *lane, struct msg_entry *e)
     case MSG_SKIPPED:
     default: break;
     }
-    if (e->offset + 1 > part->published) part->published = e->offset + 1;
+    /* what is said again comes once more as a record; only that one moves the mark */
+    if (e->offset + 1 > part->published && !e->more && !e->again) part->published = e->offset + 1;
     part->queued--;
     lane->queued--;
     msg_turn_drop(lane, e);

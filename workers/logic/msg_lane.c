@@ -128,9 +128,19 @@ static void revoked(void *ctx, int32_t partition, bool lost)
 
 /* ---- records ---- */
 
+static void entry_queue(struct msg_lane *lane, struct msg_entry *e)
+{
+    struct msg_partition *part = &lane->partitions[e->partition];
+
+    e->turn->live++;
+    *part->tail = e;
+    part->tail = &e->next;
+    part->queued++;
+    lane->queued++;
+}
+
 static struct msg_entry *entry_new(struct msg_lane *lane, struct msg_turn *turn, const struct oim_kafka_record *record)
 {
-    struct msg_partition *part = &lane->partitions[record->partition];
     struct msg_entry *e = oim_arena_zalloc(turn->arena, sizeof(*e));
 
     e->turn = turn;
@@ -140,11 +150,7 @@ static struct msg_entry *entry_new(struct msg_lane *lane, struct msg_turn *turn,
     e->key = (const uint8_t *)oim_arena_strndup(turn->arena, (const char *)record->key, record->key_len);
     e->key_len = record->key_len;
     e->state = MSG_READY;
-    turn->live++;
-    *part->tail = e;
-    part->tail = &e->next;
-    part->queued++;
-    lane->queued++;
+    entry_queue(lane, e);
     return e;
 }
 
@@ -179,18 +185,23 @@ static bool entry_decode(struct msg_lane *lane, struct msg_entry *e, const struc
 static int handle(struct msg_lane *lane, const struct oim_kafka_record *records, int n)
 {
     struct msg_turn *turn = msg_turn_take(lane);
-    struct msg_entry **entries, *all[MSG_BATCH];
-    size_t count = 0, made = 0;
+    struct msg_entry **entries, *e, *clone = NULL;
+    size_t count = 0;
 
     oim_arena_reset(lane->base.arena);
-    entries = oim_arena_alloc(lane->base.arena, (size_t)n * sizeof(*entries));
+    entries = oim_arena_alloc(lane->base.arena, (size_t)n * 2 * sizeof(*entries));
     for (int i = 0; i < n; i++) {
         if (!lane->partitions[records[i].partition].owned) continue; /* left in this very poll */
-        all[made] = entry_new(lane, turn, &records[i]);
-        if (entry_decode(lane, all[made], &records[i])) entries[count++] = all[made];
-        made++;
+        e = entry_new(lane, turn, &records[i]);
+        if (!entry_decode(lane, e, &records[i])) continue;
+        entries[count++] = e;
+        if (clone == NULL) clone = oim_arena_zalloc(turn->arena, sizeof(*clone));
+        if (!msg_verify_split(e, clone)) continue;
+        entry_queue(lane, clone);
+        entries[count++] = clone;
+        clone = NULL;
     }
-    if (made == 0) msg_turn_give(lane, turn);
+    if (turn->live == 0) msg_turn_give(lane, turn);
     if (count == 0) return OIM_OK;
     msg_verify_batch(lane, entries, count);
     msg_sequence_prepare(lane, entries, count);

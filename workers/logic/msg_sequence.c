@@ -407,7 +407,7 @@ static void pack(struct msg_entry *entry)
 void msg_sequence_assign(struct msg_lane *lane, struct msg_entry *entry)
 {
     struct msg_partition *part = &lane->partitions[entry->partition];
-    const struct msg_dedup_entry *first;
+    const struct msg_dedup_entry *first = NULL;
     struct msg_dedup_entry known;
     struct msg_conv *conv;
 
@@ -421,6 +421,13 @@ void msg_sequence_assign(struct msg_lane *lane, struct msg_entry *entry)
         entry->outcome = MSG_DUPLICATE;
         entry->send_time = first->send_time;
         entry->server_msg_id = server_msg_id(entry->turn->arena, entry->msg, entry->partition, first->offset);
+    }
+    if (entry->outcome == MSG_DUPLICATE && first && first->offset == entry->offset) {
+        entry->outcome = MSG_SKIPPED; /* this very record: the take-over says its answer and its push again */
+        return;
+    }
+    if (entry->outcome == MSG_STORED && entry->offset < part->again_below && entry->up->source != OPENIM__INTERNAL__SOURCE__SERVER) {
+        msg_refuse(entry, OIM_C_INTERNAL, "store unavailable"); /* as the predecessor did: later ones may have its seq */
     }
     if (entry->outcome != MSG_STORED) return;
     conv = msg_conv_find(lane, entry->conversation_id);

@@ -238,9 +238,11 @@ int64_t msg_takeover(struct msg_lane *lane, int32_t partition, int64_t committed
         msg_turn_give(lane, r.turn);
     }
     seqs_fill(&r, epoch);
-    resume = committed > r.last_source + 1 ? committed : r.last_source + 1;
+    /* from the last commit: what was refused or only pushed since then is said again, too; what is stored is recognised */
+    resume = committed >= 0 ? committed : r.last_source + 1;
+    part->again_below = r.last_source + 1;
     part->committed = r.committed;
-    part->published = r.n_again ? r.committed : resume;
+    part->published = resume;
     oim_log(OIM_LOG_INFO, "partition taken",
             "lane=%s topic=msg partition=%d epoch=%" PRId64 " committed=%" PRId64 " resume=%" PRId64 " records=%" PRIu64 " void=%" PRIu64
             " again=%zu ms=%" PRId64,

@@ -128,6 +128,31 @@ void msg_verify_form(struct msg_lane *lane, struct msg_entry *entry)
     }
 }
 
+/* messages.md 11.2. The clone has the two options that it inherits and no other: all else is true. */
+bool msg_verify_split(struct msg_entry *entry, struct msg_entry *clone)
+{
+    static const char *const kept[] = {MSG_OPT_OFFLINE_PUSH, MSG_OPT_UNREAD_COUNT};
+    struct oim_arena *a = entry->turn->arena;
+    Openim__Sdkws__MsgData *msg;
+
+    if (!is_server(entry) || entry->chat || !msg_option(entry->msg, MSG_OPT_SEND_MSG)) return false;
+    msg = oim_arena_alloc(a, sizeof(*msg));
+    *msg = *entry->msg;
+    msg->n_options = 0;
+    for (size_t i = 0; i < 2; i++) {
+        msg_option_set(a, msg, kept[i], msg_option(entry->msg, kept[i]));
+        msg_option_set(a, entry->msg, kept[i], false);
+    }
+    *clone = *entry;
+    clone->next = NULL;
+    clone->msg = msg;
+    clone->chat = clone->history = true;
+    clone->outcome = MSG_STORED;
+    clone->conversation_id = msg_conversation_id(a, msg, false);
+    entry->more = true;
+    return true;
+}
+
 /* ---- what a batch has to ask for ---- */
 
 struct need {
