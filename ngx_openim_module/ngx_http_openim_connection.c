@@ -959,11 +959,6 @@ ngx_http_openim_ws_flush_handler(ngx_event_t *ev)
         }
 
         if (ws->state == NGX_HTTP_OPENIM_WS_DEAD) {
-
-            if (ws->is_dirty) {
-                ngx_queue_remove(&ws->dirty);
-            }
-
             ngx_http_openim_ws_destroy(ws);
         }
     }
