@@ -104,6 +104,7 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
     msg->createtime = call->up->receivedat ? call->up->receivedat : oim_now_ms();
     msg->clientmsgid = logic_client_msg_id(
         call, oim_arena_printf(call->lane->arena, "%d/%s/%s", notice->content_type, notice->send_id, notice->recv_id));
+    msg->offlinepushinfo = logic_new(call, &openim__sdkws__offline_push_info__descriptor);
     options_fill(call, notice, msg);
     content_fill(call, notice->tips, msg);
 
