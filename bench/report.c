@@ -136,8 +136,8 @@ static void json(const struct options *o, const struct figures *f)
 void report_heads(void)
 {
     puts("| scenario | connections | acknowledged/s | ack p50 / p99 / max ms | delivery p50 / p99 / max ms | errors | lost, twice, out of order | "
-         "history: holes, missing, twice | CPU s per 1000 messages: all, nginx, logic, archive | CPU of the machine | memory MiB: nginx, logic, archive |");
-    puts("|---|---|---|---|---|---|---|---|---|---|---|");
+         "history: holes, missing, twice | CPU s per 1000 messages: all, nginx, logic, archive | CPU of the machine | generator late p99 ms | memory MiB: nginx, logic, archive |");
+    puts("|---|---|---|---|---|---|---|---|---|---|---|---|");
 }
 
 static void row(const struct options *o, const struct figures *f)
@@ -158,7 +158,7 @@ static void row(const struct options *o, const struct figures *f)
                (unsigned long long)f->history.repeated, cpu_all(f) / thousands, cpu_of(f, 0) / thousands, cpu_of(f, 1) / thousands,
                cpu_of(f, 2) / thousands);
     }
-    printf("%.0f %% | %.0f, %.0f, %.0f |\n", busy, (double)f->after.kind[0].pss / MIB, (double)f->after.kind[1].pss / MIB,
+    printf("%.0f %% | %.1f | %.0f, %.0f, %.0f |\n", busy, ms(hist_value(&f->lag, 99)), (double)f->after.kind[0].pss / MIB, (double)f->after.kind[1].pss / MIB,
            (double)f->after.kind[2].pss / MIB);
 }
 
