@@ -25,6 +25,7 @@
 /* Of the whole process; a line of the log once a minute (lane 0). */
 struct archive_counters {
     atomic_ullong records, messages, fences, voids, batches, repeats, left_out, poison, retries;
+    atomic_llong mongo_ms, mysql_ms; /* spent waiting for them */
     atomic_llong behind_ms; /* age of the newest record of the last batch when it was written */
 };
 
@@ -34,6 +35,7 @@ struct archive_partition {
     int64_t next, fence;   /* as MySQL has them */
     int64_t to_next, to_fence; /* with the batch */
     int64_t timestamp;     /* of the newest record seen */
+    int64_t commit_at;     /* when Kafka is told the position once more, 0: it was */
 };
 
 /* A message on its way. Texts fit their columns and are UTF-8; data is what readers get. */
@@ -108,7 +110,7 @@ int archive_statement_run(struct archive_statement *s, struct oim_sql *db, struc
 /* poison.c: a line of <state_dir>/archive-poison.log. Thread-safe. OIM_EUNAVAIL when it cannot be written. */
 int archive_park(struct archive_lane *l, const struct oim_kafka_record *record, const char *why);
 
-/* retention.c: does what is due, lane 0 only. */
-void archive_retention(struct archive_lane *l);
+/* retention.c: a thread of its own. */
+int archive_retention_run(struct oim_app *app, const struct oim_app_lane *lane);
 
 #endif

@@ -18,6 +18,7 @@
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 2000
 #define COUNTERS_MS 60000
+#define COMMIT_AGAIN_MS 5000   /* a commit may fail while the group changes hands, and nobody says so */
 #define PARTITIONS_MAX 65536
 #define SEEK_TRIES 10
 
@@ -87,6 +88,7 @@ static int64_t assigned(void *ctx, int32_t id, int64_t committed)
     struct archive_partition *p = archive_partition(l, id);
 
     if (p == NULL || position_take(l, id, p) != OIM_OK) return -2;
+    if (p->next > 0 && committed != p->next) p->commit_at = oim_mono_ms();
     oim_log(OIM_LOG_INFO, "partition taken", "lane=%s partition=%d position=%" PRId64 " fence=%" PRId64 " committed=%" PRId64, l->lane->name, id,
             p->next, p->fence, committed);
     return p->next;
@@ -246,10 +248,25 @@ static void batch_done(struct archive_lane *l)
         p->fence = p->to_fence;
         if (p->timestamp > newest) newest = p->timestamp;
         oim_kafka_commit(l->consumer, i, p->next, l->app->stop);
+        p->commit_at = oim_mono_ms() + COMMIT_AGAIN_MS;
     }
     if (newest) atomic_store(&l->counters->behind_ms, oim_now_ms() - newest);
     atomic_fetch_add(&l->counters->messages, l->n_rows);
     atomic_fetch_add(&l->counters->batches, 1);
+}
+
+/* Kafka's offset is for those who watch the lag: it must not stay behind when no more records come. */
+static void commits_repeat(struct archive_lane *l)
+{
+    int64_t now = oim_mono_ms();
+
+    for (int32_t i = 0; i < l->n_parts; i++) {
+        struct archive_partition *p = &l->parts[i];
+
+        if (!p->ours || p->commit_at == 0 || p->commit_at > now) continue;
+        oim_kafka_commit(l->consumer, i, p->next, false);
+        p->commit_at = 0;
+    }
 }
 
 static void batch_reset(struct archive_lane *l)
@@ -263,19 +280,28 @@ static void batch_reset(struct archive_lane *l)
 
 /* ---- the lane ---- */
 
-static void counters_log(const struct archive_lane *l)
+static void counters_log(const struct archive_counters *c)
 {
-    static int64_t due; /* lane 0's own */
-    const struct archive_counters *c = l->counters;
-
-    if (due == 0) due = oim_mono_ms() + COUNTERS_MS;
-    if (oim_mono_ms() < due) return;
-    due = oim_mono_ms() + COUNTERS_MS;
     oim_log(OIM_LOG_INFO, "counters",
-            "records=%llu messages=%llu fences=%llu void=%llu batches=%llu repeats=%llu left_out=%llu poison=%llu retries=%llu behind_ms=%lld",
+            "records=%llu messages=%llu fences=%llu void=%llu batches=%llu repeats=%llu left_out=%llu poison=%llu retries=%llu "
+            "mongo_ms=%lld mysql_ms=%lld behind_ms=%lld",
             atomic_load(&c->records), atomic_load(&c->messages), atomic_load(&c->fences), atomic_load(&c->voids), atomic_load(&c->batches),
             atomic_load(&c->repeats), atomic_load(&c->left_out), atomic_load(&c->poison), atomic_load(&c->retries),
-            atomic_load(&c->behind_ms));
+            atomic_load(&c->mongo_ms), atomic_load(&c->mysql_ms), atomic_load(&c->behind_ms));
+}
+
+/* What the first lane does for all. */
+static void housekeeping(struct archive_lane *l)
+{
+    static int64_t due;
+
+    if (l->lane->index != 0) return;
+    if (due == 0) due = oim_mono_ms() + COUNTERS_MS;
+    if (oim_mono_ms() >= due) {
+        due = oim_mono_ms() + COUNTERS_MS;
+        counters_log(l->counters);
+    }
+    archive_retention(l);
 }
 
 static int loop(struct archive_lane *l)
@@ -290,11 +316,10 @@ static int loop(struct archive_lane *l)
             batch_reset(l);
         }
         if (err < 0) return l->app->stop ? OIM_OK : err;
-        if (l->lane->index == 0) {
-            counters_log(l);
-            archive_retention(l);
-        }
+        commits_repeat(l);
+        housekeeping(l);
     }
+    if (l->lane->index == 0) counters_log(l->counters);
     return OIM_OK;
 }
 

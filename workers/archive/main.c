@@ -30,16 +30,20 @@ static int prepare(struct oim_app *app)
     return err < 0 ? err : OIM_OK;
 }
 
+#define LANES_MAX 32 /* archive.lanes */
+
 static int lanes(struct oim_app *app, struct oim_app_lane *list, int max)
 {
-    static char names[32][16];
-    int n = app->conf.archive.lanes < max ? app->conf.archive.lanes : max;
+    static char names[LANES_MAX][16];
+    int n = app->conf.archive.lanes < LANES_MAX ? app->conf.archive.lanes : LANES_MAX;
 
-    for (int i = 0; i < n && i < 32; i++) {
+    if (n >= max) n = max - 1;
+    for (int i = 0; i < n; i++) {
         snprintf(names[i], sizeof(names[i]), "archive-%d", i);
         list[i] = (struct oim_app_lane){.name = names[i], .index = i, .run = archive_lane_run};
     }
-    return n < 32 ? n : 32;
+    list[n] = (struct oim_app_lane){.name = "retention", .index = n, .run = archive_retention_run};
+    return n + 1;
 }
 
 int main(int argc, char **argv)

@@ -297,13 +297,10 @@ static int positions_store(struct archive_lane *l, int32_t *lost)
     return OIM_OK;
 }
 
-int archive_store(struct archive_lane *l, int32_t *lost)
+static int mysql_store(struct archive_lane *l, int32_t *lost)
 {
-    int err;
+    int err = oim_sql_begin(l->db);
 
-    oim_arena_reset(l->scratch);
-    err = mongo_store(l);
-    if (err == OIM_OK) err = oim_sql_begin(l->db);
     if (err != OIM_OK) return err;
     err = positions_store(l, lost); /* first: it locks the rows, so a second owner waits here and then sees that it is late */
     if (err == OIM_OK) err = history_store(l);
@@ -311,5 +308,19 @@ int archive_store(struct archive_lane *l, int32_t *lost)
     if (err == OIM_OK) err = reads_store(l);
     if (err == OIM_OK) return oim_sql_commit(l->db);
     oim_sql_rollback(l->db);
+    return err;
+}
+
+int archive_store(struct archive_lane *l, int32_t *lost)
+{
+    int64_t start = oim_mono_ms(), middle;
+    int err;
+
+    oim_arena_reset(l->scratch);
+    err = mongo_store(l);
+    middle = oim_mono_ms();
+    if (err == OIM_OK) err = mysql_store(l, lost);
+    atomic_fetch_add(&l->counters->mongo_ms, middle - start);
+    atomic_fetch_add(&l->counters->mysql_ms, oim_mono_ms() - middle);
     return err;
 }
