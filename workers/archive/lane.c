@@ -301,7 +301,6 @@ static void housekeeping(struct archive_lane *l)
         due = oim_mono_ms() + COUNTERS_MS;
         counters_log(l->counters);
     }
-    archive_retention(l);
 }
 
 static int loop(struct archive_lane *l)
