@@ -42,7 +42,7 @@ static void neutralise(struct msg_entry *entry)
     Openim__Sdkws__MsgData *msg = entry->msg;
 
     msg->seq = 0;
-    msg->status = 2;
+    msg->status = entry->up->source == OPENIM__INTERNAL__SOURCE__WS ? 2 : 0; /* what a push shows */
     msg->isread = false;
     if (is_server(entry)) return;
     if (entry->up->source == OPENIM__INTERNAL__SOURCE__WS) msg->sendtime = 0;
