@@ -144,7 +144,7 @@ static void test_sql_lists_are_filled_up_and_cut(void **state)
 {
     struct oim_sql_value args[] = {oim_sql_text("owner")}, *ids = calloc(2500, sizeof(*ids));
     struct oim_sql_rows rows;
-    char text[2500][8];
+    char text[2500][12];
 
     for (int i = 0; i < 2500; i++) {
         snprintf(text[i], sizeof(text[i]), "%d", i);
