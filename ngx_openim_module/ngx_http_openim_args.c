@@ -305,7 +305,7 @@ ngx_http_openim_args_check(ngx_http_openim_args_t *args,
     }
 
     if (raw->platform_id < 1
-        || raw->platform_id > NGX_HTTP_OPENIM_PLATFORM_MAX)
+        || raw->platform_id > NGX_HTTP_OPENIM_PLATFORM_ARG)
     {
         return ngx_http_openim_args_fail(err, "platformID is invalid");
     }

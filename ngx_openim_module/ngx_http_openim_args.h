@@ -28,6 +28,9 @@
 #define NGX_HTTP_OPENIM_PLATFORM_WEB     5
 #define NGX_HTTP_OPENIM_PLATFORM_MAX     11
 
+/* the check lets one more pass, as recorded: no token is issued for it */
+#define NGX_HTTP_OPENIM_PLATFORM_ARG     12
+
 
 typedef struct {
     ngx_str_t    send_id;

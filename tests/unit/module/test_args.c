@@ -128,7 +128,7 @@ static void errors_in_order(void **state)
         {"platformID=99&isBackground=0&operationID=o&token=t", 1602, "sendID is empty", 0},
         {"platformID=99&isBackground=0&operationID=o&token=t&sendID=s&sdkType=py", 1602, "platformID is invalid", 0},
         {"platformID=0&isBackground=0&operationID=o&token=t&sendID=s", 1602, "platformID is invalid", 0},
-        {"platformID=12&isBackground=0&operationID=o&token=t&sendID=s", 1602, "platformID is invalid", 0},
+        {"platformID=13&isBackground=0&operationID=o&token=t&sendID=s", 1602, "platformID is invalid", 0},
         {"platformID=-1&isBackground=0&operationID=o&token=t&sendID=s", 1602, "platformID is invalid", 0},
         {"platformID=9223372036854775807&isBackground=0&operationID=o&token=t&sendID=s", 1602, "platformID is invalid", 0},
         {"platformID=-9223372036854775808&isBackground=0&operationID=o&token=t&sendID=s", 1602, "platformID is invalid", 0},
