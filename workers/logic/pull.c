@@ -23,8 +23,9 @@
 #define FRAME_BYTES 720000    /* as base64 in a JSON envelope still under 1 MiB */
 #define REST_BYTES 4194304
 #define LOOKUPS_MAX 16        /* single queries for what should not be missing */
+#define STATUS_SENDING 1
+#define STATUS_SENT 2
 #define STATUS_DELETED 4
-#define FROM_SYSTEM 200
 
 /* One message that a pull wants. */
 struct want {
@@ -48,7 +49,7 @@ struct want {
  */
 static void message_for(struct logic_call *call, const char *user_id, Openim__Sdkws__MsgData *msg)
 {
-    if (msg->status < STATUS_DELETED) msg->status = msg->msgfrom == FROM_SYSTEM ? 0 : 1;
+    if (msg->status == STATUS_SENT) msg->status = STATUS_SENDING;
 }
 
 /* A seq that was given and is lost; sendTime keeps its place in the history of the client. */
