@@ -184,10 +184,15 @@ int main(int argc, char **argv)
     if (t.people == NULL || t.codec == NULL || t.content == NULL) return failed("memory", "none left");
     message_content(t.content, o.size);
     snprintf(t.run, sizeof(t.run), "%llx", (unsigned long long)wall_ms());
-    if (people_make(&t)) return 1;
-    status = o.idle ? idle_run(&t) : busy_run(&t);
+    status = people_make(&t);
+    if (status == 0) status = o.idle ? idle_run(&t) : busy_run(&t);
+    if (status == 0) report(&o, f);
+    for (uint32_t i = 0; i < t.n; i++) free(t.people[i].token);
+    free(t.people);
+    free(t.sent);
+    free(t.content);
+    envelope_free(t.codec);
     if (status) return status;
-    report(&o, f);
     /* what was promised: nothing lost, double or out of order */
     return f->lost || f->duplicated || f->disordered || f->history.holes || f->history.missing || f->history.repeated || f->history.failed ? 3 : 0;
 }

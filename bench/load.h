@@ -62,6 +62,7 @@ struct traffic {
     uint32_t n, up, connecting, next_connect;
     int epoll;
     struct envelope_codec *codec;
+    struct buf packed;    /* the message that is being sent */
     struct sent *sent;
     size_t n_sent, cap_sent;
     char run[24];         /* unique to the run, part of every id */

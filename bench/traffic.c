@@ -42,7 +42,6 @@ static struct sent *sent_new(struct traffic *t, uint32_t person, uint64_t intend
 
 static void say(struct traffic *t, uint32_t person, uint64_t intended)
 {
-    static struct buf packed;
     struct person *p = &t->people[person];
     size_t number = t->n_sent, size = t->options->size + MESSAGE_HEAD;
     struct sent *s = sent_new(t, person, intended);
@@ -55,12 +54,12 @@ static void say(struct traffic *t, uint32_t person, uint64_t intended)
         t->figures->unsent++;
         return;
     }
-    packed.len = 0;
-    r.data = buf_extend(&packed, size);
+    t->packed.len = 0;
+    r.data = buf_extend(&t->packed, size);
     snprintf(incr, sizeof(incr), "%zu", number);
     snprintf(id, sizeof(id), "%s-%zu", t->run, number);
     snprintf(operation, sizeof(operation), "op%s-%zu", t->run, number);
-    r.len = message_pack(packed.data, size, p->user, t->people[person ^ 1].user, id, t->content, t->options->size);
+    r.len = message_pack(t->packed.data, size, p->user, t->people[person ^ 1].user, id, t->content, t->options->size);
     bytes = envelope_encode(t->codec, &r);
     if (s->measured) hist_add(&t->figures->lag, mono_ns() - intended);
     t->outstanding++;
@@ -337,4 +336,5 @@ void traffic_close(struct traffic *t)
         client_close(&t->people[i].client);
     }
     close(t->epoll);
+    buf_free(&t->packed);
 }
