@@ -1,309 +1,20 @@
 /*
  * Pulls: 1002 by range, 1005 by seq, 1007 the last message (gateway.md 4.3, 4.6, 4.8; messages.md 7).
  *
- * A pull is a plan, a list of wanted (conversation, seq), most wanted first; it is fetched in waves through
- * Redis, MongoDB and MySQL until it is complete or the answer is full: clients drop a connection whose
- * frame exceeds 1 MiB, so what does not fit is left out, for a range its oldest part.
- *
- * What a user sees of a stored message is decided in one place, message_for.
+ * A pull is a plan, a list of wanted (conversation, seq), most wanted first; fetch.c brings as much of it
+ * as fits into an answer. Of a range the oldest part is what may be left out.
  */
 #include "pull.h"
 
+#include "fetch.h"
 #include "msg.pb-c.h"
-#include "oim_log.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 100
-#define WAVE 256              /* wanted messages fetched at once */
-#define PLAN_MAX 8192         /* wanted messages of one request */
+#define PLAN_MAX 8192 /* wanted messages of one request */
 #define RANGES_MAX 2000
-#define FRAME_BYTES 720000    /* as base64 in a JSON envelope still under 1 MiB */
-#define REST_BYTES 4194304
-#define LOOKUPS_MAX 16        /* single queries for what should not be missing */
-#define STATUS_SENDING 1
-#define STATUS_SENT 2
-#define STATUS_DELETED 4
-
-/* One message that a pull wants. */
-struct want {
-    const char *conv;
-    int64_t seq;
-    size_t owner;     /* index of the range or list that it belongs to */
-    Openim__Sdkws__MsgData *msg;
-    size_t bytes;
-    bool missing;     /* placeholder: passed by the archive, found nowhere */
-};
-
-/* ---- what a user sees ---- */
-
-/*
- * A stored message becomes what user_id reads. Revoked and deleted messages change here when they exist
- * (messages.md 7.4); so does isRead of single chats, which follows explicit read marks only: a sender's
- * own read position says nothing about it. Quotes stay as they are, also with seq 0.
- *
- * status is given back as the sender had it, 1 from a client and 0 from the system; only pushes say 2
- * (messages.md 1: clients take everything below 4 as sent).
- */
-static void message_for(struct logic_call *call, const char *user_id, Openim__Sdkws__MsgData *msg)
-{
-    if (msg->status == STATUS_SENT) msg->status = STATUS_SENDING;
-}
-
-/* A seq that was given and is lost; sendTime keeps its place in the history of the client. */
-static Openim__Sdkws__MsgData *placeholder(struct logic_call *call, int64_t seq, int64_t send_time)
-{
-    Openim__Sdkws__MsgData *msg = logic_new(call, &openim__sdkws__msg_data__descriptor);
-
-    msg->seq = seq;
-    msg->status = STATUS_DELETED;
-    msg->sendtime = send_time;
-    return msg;
-}
-
-/* ---- fetching ---- */
-
-static void want_fill(struct logic_call *call, struct want *w, const void *data, size_t len)
-{
-    w->msg = openim__sdkws__msg_data__unpack(oim_arena_pb(call->lane->arena), len, data);
-    w->bytes = len;
-    if (w->msg == NULL) {
-        oim_log(OIM_LOG_ERROR, "stored message is broken", "conv=%s seq=%" PRId64 " bytes=%zu", w->conv, w->seq, len);
-    }
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct want *x = *(struct want *const *)a, *y = *(struct want *const *)b;
-    int order = strcmp(x->conv, y->conv);
-
-    if (order) return order;
-    return (x->seq > y->seq) - (x->seq < y->seq);
-}
-
-static int fetch_redis(struct logic_call *call, struct want **wants, size_t n)
-{
-    struct oim_redis *rds = call->lane->rds;
-    const char **argv = logic_array(call, n + 1, sizeof(*argv));
-    struct oim_redis_value list;
-    int rc;
-
-    argv[0] = "MGET";
-    for (size_t i = 0; i < n; i++) {
-        argv[i + 1] = oim_arena_printf(call->lane->arena, "oim:hot:%s:%" PRId64, wants[i]->conv, wants[i]->seq);
-    }
-    oim_redis_reset(rds);
-    oim_redis_add_argv(rds, (int)n + 1, argv, NULL);
-    rc = oim_redis_run(rds);
-    if (rc) return rc;
-    list = oim_redis_reply(rds, 0);
-    for (size_t i = 0; i < n && i < list.elements; i++) {
-        struct oim_redis_value v = oim_redis_at(&list, i);
-
-        if (v.type == OIM_REDIS_STRING) want_fill(call, wants[i], v.str, v.len);
-    }
-    oim_redis_reset(rds);
-    return OIM_OK;
-}
-
-/* Those without a message move to the front; returns their number. */
-static size_t still_wanted(struct want **wants, size_t n)
-{
-    size_t left = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        if (wants[i]->msg == NULL) wants[left++] = wants[i];
-    }
-    return left;
-}
-
-/* One read per block. MongoDB away is no failure: MySQL has it all. */
-static void fetch_mongo(struct logic_call *call, struct want **wants, size_t n)
-{
-    size_t end;
-
-    for (size_t i = 0; i < n; i = end) {
-        int64_t block = (wants[i]->seq - 1) / BLOCK;
-        struct oim_mongo_msg *found;
-        size_t n_found, at = i;
-
-        for (end = i + 1; end < n && strcmp(wants[end]->conv, wants[i]->conv) == 0; end++) {
-            if ((wants[end]->seq - 1) / BLOCK != block) break;
-        }
-        if (oim_mongo_read(call->lane->mg, call->lane->arena, wants[i]->conv, wants[i]->seq, wants[end - 1]->seq, &found,
-                           &n_found)) {
-            return;
-        }
-        for (size_t j = 0; j < n_found; j++) { /* both ascend */
-            while (at < end && wants[at]->seq < found[j].seq) at++;
-            for (; at < end && wants[at]->seq == found[j].seq; at++) want_fill(call, wants[at], found[j].data, found[j].len);
-        }
-    }
-}
-
-/* How far the archive is, read before the history: what the history lacks below this is lost. */
-static int archived(struct logic_call *call, struct want **wants, size_t n, int64_t *seqs)
-{
-    static const char head[] = "SELECT conversation_id, archived_seq FROM conversation_seq WHERE conversation_id IN";
-    struct oim_arena *a = call->lane->arena;
-    char **ids = logic_list(call, n);
-    struct logic_index *index;
-    struct oim_sql_rows rows;
-    size_t n_ids = 0;
-    int rc;
-
-    for (size_t i = 0; i < n; i++) {
-        if (i == 0 || strcmp(wants[i]->conv, wants[i - 1]->conv)) ids[n_ids++] = (char *)wants[i]->conv;
-    }
-    rc = logic_sql_in(call->lane, head, NULL, 0, logic_text_values(a, ids, n_ids), n_ids, "", &rows);
-    if (rc) return rc;
-    for (size_t i = 0; i < rows.n; i++) ids[i] = logic_cell_text(&rows, i, 0);
-    index = logic_index_new(a, ids, rows.n);
-    for (size_t i = 0; i < n; i++) {
-        size_t at = logic_index_find(index, wants[i]->conv);
-
-        seqs[i] = at == SIZE_MAX ? 0 : logic_cell_int(&rows, at, 1);
-    }
-    return OIM_OK;
-}
-
-/* Neighbours become one range: a statement of (conversation, from, to) triples, a power of two of them. */
-static int fetch_history(struct logic_call *call, struct want **wants, size_t n)
-{
-    struct oim_arena *a = call->lane->arena;
-    struct oim_sql_value *args = logic_array(call, 2 * n * 3, sizeof(*args));
-    struct oim_buf sql = {0};
-    struct oim_sql_rows rows = {0};
-    size_t triples = 0, places = 1;
-    int rc;
-
-    for (size_t i = 0, end; i < n; i = end) {
-        for (end = i + 1; end < n && strcmp(wants[end]->conv, wants[i]->conv) == 0; end++) {
-            if (wants[end]->seq > wants[end - 1]->seq + 1) break;
-        }
-        args[triples * 3] = oim_sql_text(wants[i]->conv);
-        args[triples * 3 + 1] = oim_sql_int(wants[i]->seq);
-        args[triples * 3 + 2] = oim_sql_int(wants[end - 1]->seq);
-        triples++;
-    }
-    while (places < triples) places *= 2;
-    for (size_t i = triples; i < places; i++) memcpy(args + i * 3, args + (triples - 1) * 3, 3 * sizeof(*args));
-
-    oim_buf_puts(&sql, "SELECT conversation_id, seq, data FROM msg_history WHERE");
-    for (size_t i = 0; i < places; i++) {
-        oim_buf_puts(&sql, i ? " OR (conversation_id = ? AND seq BETWEEN ? AND ?)" : " (conversation_id = ? AND seq BETWEEN ? AND ?)");
-    }
-    oim_buf_puts(&sql, " ORDER BY conversation_id, seq");
-    oim_buf_putc(&sql, '\0');
-    rc = oim_sql_exec(call->lane->db, a, (const char *)sql.data, args, places * 3, &rows, NULL);
-    oim_buf_free(&sql);
-    if (rc) return rc;
-    for (size_t i = 0; i < rows.n; i++) {
-        const struct oim_sql_value *data = oim_sql_cell(&rows, i, 2);
-        struct want key = {.conv = logic_cell_text(&rows, i, 0), .seq = logic_cell_int(&rows, i, 1)}, *k = &key;
-        struct want **hit = bsearch(&k, wants, n, sizeof(*wants), by_place);
-
-        if (hit == NULL) continue;
-        while (hit > wants && by_place(hit - 1, &k) == 0) hit--;
-        for (; hit < wants + n && by_place(hit, &k) == 0; hit++) want_fill(call, *hit, data->p, data->len);
-    }
-    return OIM_OK;
-}
-
-/* Fills msg or missing of each. OIM_EFAIL when one cannot be read now: the client asks again. */
-static int fetch(struct logic_call *call, struct want **wants, size_t n)
-{
-    struct want **order = logic_list(call, n);
-    int64_t *limits;
-    size_t left;
-    int rc;
-
-    if (n == 0) return OIM_OK;
-    memcpy(order, wants, n * sizeof(*order));
-    rc = fetch_redis(call, order, n);
-    if (rc) return rc;
-    left = still_wanted(order, n);
-    if (left == 0) return OIM_OK;
-    qsort(order, left, sizeof(*order), by_place);
-    fetch_mongo(call, order, left);
-    left = still_wanted(order, left);
-    if (left == 0) return OIM_OK;
-    limits = logic_array(call, left, sizeof(*limits));
-    rc = archived(call, order, left, limits);
-    if (rc == OIM_OK) rc = fetch_history(call, order, left);
-    if (rc) return rc;
-    for (size_t i = 0; i < left; i++) {
-        if (order[i]->msg) continue;
-        if (order[i]->seq > limits[i]) {
-            oim_log(OIM_LOG_WARN, "message not readable yet", "op=%s conv=%s seq=%" PRId64 " archived=%" PRId64,
-                    call->up->operationid, order[i]->conv, order[i]->seq, limits[i]);
-            return logic_fail(call, OIM_C_INTERNAL, "messages are not archived yet, try again");
-        }
-        order[i]->missing = true;
-    }
-    return OIM_OK;
-}
-
-/* Fetches in the order of the plan until the answer is full; returns in *done how many are usable. */
-static int fetch_plan(struct logic_call *call, struct want **plan, size_t n, size_t *done)
-{
-    size_t budget = call->up->source == OPENIM__INTERNAL__SOURCE__WS ? FRAME_BYTES : REST_BYTES, used = 0;
-    int rc;
-
-    *done = 0;
-    for (size_t i = 0; i < n; i += WAVE) {
-        size_t step = n - i < WAVE ? n - i : WAVE;
-
-        rc = fetch(call, plan + i, step);
-        if (rc) return rc;
-        for (size_t j = i; j < i + step; j++) {
-            used += plan[j]->bytes + strlen(plan[j]->conv) + 32;
-            if (used > budget && j > 0) {
-                oim_log(OIM_LOG_INFO, "pull cut", "op=%s user=%s wanted=%zu sent=%zu", call->up->operationid, call->up->userid,
-                        n, j);
-                return OIM_OK;
-            }
-            *done = j + 1;
-        }
-    }
-    return OIM_OK;
-}
-
-/* sendTime of the newest stored message before seq, 0 when there is none. */
-static int64_t time_before(struct logic_call *call, const char *conv, int64_t seq)
-{
-    static const char sql[] = "SELECT send_time FROM msg_history WHERE conversation_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1";
-    struct oim_sql_value args[] = {oim_sql_text(conv), oim_sql_int(seq)};
-    struct oim_sql_rows rows = {0};
-
-    if (oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, &rows, NULL) || rows.n == 0) return 0;
-    return logic_cell_int(&rows, 0, 0);
-}
-
-/* Turns the usable part of a plan into messages, placeholders included. */
-static void materialize(struct logic_call *call, const char *user_id, struct want **plan, size_t n)
-{
-    struct want **order = logic_list(call, n);
-    int lookups = 0;
-
-    memcpy(order, plan, n * sizeof(*order));
-    qsort(order, n, sizeof(*order), by_place);
-    for (size_t i = 0; i < n; i++) {
-        struct want *w = order[i], *before = i ? order[i - 1] : NULL;
-        int64_t time;
-
-        if (w->msg) {
-            message_for(call, user_id, w->msg);
-            continue;
-        }
-        if (before && (strcmp(before->conv, w->conv) || before->seq < w->seq - 1)) before = NULL;
-        time = before ? before->msg->sendtime : 0;
-        if (before == NULL && lookups++ < LOOKUPS_MAX) time = time_before(call, w->conv, w->seq);
-        w->msg = placeholder(call, w->seq, time);
-    }
-}
+#define LOOKUPS_MAX 16 /* single queries for what should not be missing */
 
 /* ---- 1002 ---- */
 
@@ -331,10 +42,10 @@ static void range_clip(struct range *r, const struct logic_seq *window, int64_t 
 }
 
 /* The newest of each range first, then the rest range by range, newest first: whatever is cut is oldest. */
-static struct want **plan_ranges(struct logic_call *call, struct range *ranges, size_t n, size_t *n_plan)
+static struct logic_want **plan_ranges(struct logic_call *call, struct range *ranges, size_t n, size_t *n_plan)
 {
     size_t total = 0, at = 0;
-    struct want *wants, **plan;
+    struct logic_want *wants, **plan;
 
     for (size_t i = 0; i < n; i++) {
         if (ranges[i].from <= ranges[i].to) total += (size_t)(ranges[i].to - ranges[i].from + 1);
@@ -344,13 +55,13 @@ static struct want **plan_ranges(struct logic_call *call, struct range *ranges, 
     plan = logic_list(call, total);
     for (size_t i = 0; i < n && at < total; i++) {
         if (ranges[i].from > ranges[i].to) continue;
-        wants[at] = (struct want){.conv = ranges[i].conv, .seq = ranges[i].to, .owner = i};
+        wants[at] = (struct logic_want){.conv = ranges[i].conv, .seq = ranges[i].to, .owner = i};
         at++;
     }
     for (size_t i = 0; i < n && at < total; i++) {
         if (ranges[i].from > ranges[i].to) continue;
         for (int64_t seq = ranges[i].to - 1; seq >= ranges[i].from && at < total; seq--) {
-            wants[at] = (struct want){.conv = ranges[i].conv, .seq = seq, .owner = i};
+            wants[at] = (struct logic_want){.conv = ranges[i].conv, .seq = seq, .owner = i};
             at++;
         }
     }
@@ -388,7 +99,7 @@ static Openim__Sdkws__PullMsgs *entry_of(struct logic_call *call, Openim__Sdkws_
 }
 
 static void answer_range(struct logic_call *call, Openim__Sdkws__PullMessageBySeqsResp *res, const struct range *r, bool desc,
-                         struct want **wants)
+                         struct logic_want **wants)
 {
     Openim__Sdkws__PullMsgs *entry = entry_of(call, res, r->conv);
     Openim__Sdkws__MsgData **all = logic_list(call, entry->n_msgs + r->n_wants);
@@ -404,7 +115,7 @@ static void answer_range(struct logic_call *call, Openim__Sdkws__PullMessageBySe
 
 static int by_owner(const void *a, const void *b)
 {
-    const struct want *x = *(struct want *const *)a, *y = *(struct want *const *)b;
+    const struct logic_want *x = *(struct logic_want *const *)a, *y = *(struct logic_want *const *)b;
 
     if (x->owner != y->owner) return x->owner < y->owner ? -1 : 1;
     return (x->seq > y->seq) - (x->seq < y->seq);
@@ -443,7 +154,7 @@ static int pull_by_range(struct logic_call *call, const ProtobufCMessage *req_, 
     struct logic_seq *seqs = logic_array(call, n, sizeof(*seqs));
     bool *found = logic_array(call, n, sizeof(*found));
     char **ids = logic_list(call, n);
-    struct want **plan;
+    struct logic_want **plan;
     int rc;
 
     if (req->userid[0] == '\0') return logic_args(call, "userID is empty");
@@ -462,9 +173,9 @@ static int pull_by_range(struct logic_call *call, const ProtobufCMessage *req_, 
         if (found[i]) range_clip(&ranges[i], &seqs[i], r->num);
     }
     plan = plan_ranges(call, ranges, n, &n_plan);
-    rc = fetch_plan(call, plan, n_plan, &done);
+    rc = logic_fetch(call, plan, n_plan, &done);
     if (rc) return rc;
-    materialize(call, req->userid, plan, done);
+    logic_fetch_show(call, req->userid, plan, done);
     qsort(plan, done, sizeof(*plan), by_owner);
     for (size_t i = 0; i < done; i++) ranges[plan[i]->owner].n_wants++;
 
@@ -502,7 +213,7 @@ static Openim__Sdkws__PullMsgs *seq_entry(struct logic_call *call, Openim__Msg__
 
 /* What of a list is inside the window, and whether it reached an end (gateway.md 4.6). */
 static size_t seq_wants(const Openim__Msg__ConversationSeqs *list, const struct logic_seq *window, bool desc, size_t owner,
-                        struct want *wants, Openim__Sdkws__PullMsgs *entry)
+                        struct logic_want *wants, Openim__Sdkws__PullMsgs *entry)
 {
     size_t n = 0;
 
@@ -520,7 +231,7 @@ static size_t seq_wants(const Openim__Msg__ConversationSeqs *list, const struct 
             }
             continue;
         }
-        wants[n++] = (struct want){.conv = list->conversationid, .seq = seq, .owner = owner};
+        wants[n++] = (struct logic_want){.conv = list->conversationid, .seq = seq, .owner = owner};
     }
     return n;
 }
@@ -535,7 +246,7 @@ static int pull_by_seq(struct logic_call *call, const ProtobufCMessage *req_, Pr
     struct logic_seq *seqs = logic_array(call, n, sizeof(*seqs));
     bool *found = logic_array(call, n, sizeof(*found));
     char **ids = logic_list(call, n);
-    struct want *wants, **plan;
+    struct logic_want *wants, **plan;
     int rc;
 
     if (req->userid[0] == '\0') return logic_args(call, "userID is empty");
@@ -559,9 +270,9 @@ static int pull_by_seq(struct logic_call *call, const ProtobufCMessage *req_, Pr
         if (found[i]) n_plan += seq_wants(req->conversations[i], &seqs[i], desc, i, wants + n_plan, entries[i]);
     }
     for (size_t i = 0; i < n_plan; i++) plan[i] = &wants[i];
-    rc = fetch_plan(call, plan, n_plan, &done);
+    rc = logic_fetch(call, plan, n_plan, &done);
     if (rc) return rc;
-    materialize(call, req->userid, plan, done);
+    logic_fetch_show(call, req->userid, plan, done);
     for (size_t i = 0, end; i < done; i = end) {
         Openim__Sdkws__PullMsgs *entry = entries[plan[i]->owner];
 
@@ -574,40 +285,29 @@ static int pull_by_seq(struct logic_call *call, const ProtobufCMessage *req_, Pr
 
 /* ---- 1007 ---- */
 
-/* Skips what is lost or deleted: the newest readable one at or below the window's end. */
-static int last_before(struct logic_call *call, const char *conv, const struct logic_seq *window, struct want *w)
-{
-    static const char sql[] = "SELECT seq, data FROM msg_history WHERE conversation_id = ? AND seq BETWEEN ? AND ?"
-                              " ORDER BY seq DESC LIMIT 1";
-    struct oim_sql_value args[] = {oim_sql_text(conv), oim_sql_int(window->low), oim_sql_int(w->seq - 1)};
-    struct oim_sql_rows rows = {0};
-    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 3, &rows, NULL);
-
-    if (rc || rows.n == 0) return rc;
-    want_fill(call, w, oim_sql_cell(&rows, 0, 1)->p, oim_sql_cell(&rows, 0, 1)->len);
-    return OIM_OK;
-}
-
 int logic_last_messages(struct logic_call *call, const char *user_id, char *const *ids, const struct logic_seq *seqs, size_t n,
                         Openim__Sdkws__MsgData **out)
 {
-    struct want *wants = logic_array(call, n, sizeof(*wants)), **plan = logic_list(call, n);
+    struct logic_want *wants = logic_array(call, n, sizeof(*wants)), **plan = logic_list(call, n);
     size_t n_plan = 0, done;
     int lookups = 0, rc;
 
     for (size_t i = 0; i < n; i++) {
         out[i] = NULL;
         if (seqs[i].low > seqs[i].high) continue;
-        wants[n_plan] = (struct want){.conv = ids[i], .seq = seqs[i].high, .owner = i};
+        wants[n_plan] = (struct logic_want){.conv = ids[i], .seq = seqs[i].high, .owner = i};
         plan[n_plan] = &wants[n_plan];
         n_plan++;
     }
-    rc = fetch_plan(call, plan, n_plan, &done);
+    rc = logic_fetch(call, plan, n_plan, &done);
     for (size_t i = 0; rc == OIM_OK && i < done; i++) {
-        struct want *w = plan[i];
+        struct logic_want *w = plan[i];
 
-        if (w->missing && lookups++ < LOOKUPS_MAX) rc = last_before(call, w->conv, &seqs[w->owner], w);
-        if (w->msg) message_for(call, user_id, w->msg);
+        if (!w->missing) {
+            logic_fetch_show(call, user_id, &w, 1);
+        } else if (lookups++ < LOOKUPS_MAX) {
+            rc = logic_fetch_before(call, user_id, seqs[w->owner].low, w);
+        }
         out[w->owner] = w->msg;
     }
     return rc;
