@@ -71,7 +71,7 @@ static void push_message(struct feed *f, const Openim__Internal__Push *p, const 
     struct sent *s = sent_of(f, m->clientmsgid);
     bool again = p->flags & 1;
 
-    if (s == NULL || m->status != 2 || strcmp(p->conversationid, conversation_id) != 0 || p->seq != m->seq) {
+    if (s == NULL || m->status != (s->notice ? 0 : 2) || strcmp(p->conversationid, conversation_id) != 0 || p->seq != m->seq) {
         f->strange++;
         return;
     }

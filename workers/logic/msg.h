@@ -7,6 +7,7 @@
  *   msg_dedup.c     the newest (conversation, sender, clientMsgID): a repeat gets the first answer
  *   msg_store.c     writes openim.stored
  *   msg_deliver.c   on the report: hot copy, seq, answer, push
+ *   msg_later.c     notifications that have to wait for a store
  *   msg_takeover.c  a partition comes: fence, read the tail, resume; Redis lost its data: fill it again
  */
 #ifndef OIM_LOGIC_MSG_H
@@ -102,6 +103,7 @@ struct msg_lane {
     size_t convs_max;      /* more of them: those that the archive has leave */
     struct msg_partition *partitions; /* MSG_PARTITIONS */
     struct msg_turn *free_turns;
+    struct msg_later *later;
     char *topic_msg, *topic_stored;
     int32_t top;           /* greatest partition that was ever ours, plus one */
     size_t inflight;       /* records that wait for their report */
@@ -155,6 +157,13 @@ int msg_store_check(struct msg_lane *lane);
 /* ---- msg_deliver.c ---- */
 /* Publishes everything that is ready, in order. OIM_OK; OIM_EUNAVAIL: not now, call again; OIM_EFENCED: never, the process has to end. */
 int msg_deliver(struct msg_lane *lane);
+
+/* ---- msg_later.c ---- */
+void msg_later_add(struct msg_lane *lane, const struct msg_entry *entry);
+void msg_later_run(struct msg_lane *lane);
+bool msg_later_reported(struct msg_lane *lane, const void *opaque); /* the report was for one of these */
+int64_t msg_later_limit(const struct msg_lane *lane, int32_t partition, int64_t next); /* of what may be committed */
+void msg_later_forget(struct msg_lane *lane, int32_t partition);
 
 /* ---- msg_takeover.c ---- */
 int64_t msg_takeover(struct msg_lane *lane, int32_t partition, int64_t committed); /* as oim_kafka_events.assigned */

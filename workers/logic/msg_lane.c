@@ -83,6 +83,7 @@ void msg_partition_forget(struct msg_lane *lane, int32_t partition)
         }
     }
     msg_dedup_free(part->dedup);
+    msg_later_forget(lane, partition);
     *part = (struct msg_partition){0};
     msg_conv_forget(lane, partition);
 }
@@ -90,9 +91,10 @@ void msg_partition_forget(struct msg_lane *lane, int32_t partition)
 static void commit(struct msg_lane *lane, int32_t p, bool wait)
 {
     struct msg_partition *part = &lane->partitions[p];
+    int64_t next = msg_later_limit(lane, p, part->published);
 
-    if (!part->owned || part->published <= part->committed) return;
-    if (oim_kafka_commit(lane->consumer, p, part->published, wait) == OIM_OK) part->committed = part->published;
+    if (!part->owned || next <= part->committed) return;
+    if (oim_kafka_commit(lane->consumer, p, next, wait) == OIM_OK) part->committed = next;
 }
 
 static void commit_all(struct msg_lane *lane, bool wait)
@@ -182,6 +184,15 @@ static bool entry_decode(struct msg_lane *lane, struct msg_entry *e, const struc
     return e->outcome != MSG_REFUSED;
 }
 
+/* A notification that a store refuses for now; both halves of a split are one record. */
+static bool waits(struct msg_entry *const *entries, size_t i)
+{
+    const struct msg_entry *e = entries[i];
+
+    if (e->outcome != MSG_REFUSED || e->fail.code != OIM_C_INTERNAL || e->up->source != OPENIM__INTERNAL__SOURCE__SERVER) return false;
+    return i == 0 || entries[i - 1]->up != e->up || !waits(entries, i - 1);
+}
+
 static int handle(struct msg_lane *lane, const struct oim_kafka_record *records, int n)
 {
     struct msg_turn *turn = msg_turn_take(lane);
@@ -209,6 +220,7 @@ static int handle(struct msg_lane *lane, const struct oim_kafka_record *records,
         int err;
 
         msg_sequence_assign(lane, entries[i]);
+        if (waits(entries, i)) msg_later_add(lane, entries[i]);
         if (entries[i]->outcome != MSG_STORED) continue;
         err = msg_store(lane, entries[i]);
         if (err != OIM_OK) return OIM_EFATAL; /* started again, this partition's log tells where */
@@ -229,6 +241,7 @@ static void chores(struct msg_lane *lane)
     if (now >= lane->check_at) {
         lane->check_at = now + CHECK_MS;
         if (msg_takeover_redis_lost(lane)) msg_takeover_refill(lane);
+        if (lane->later) msg_later_run(lane);
     }
     if (now >= lane->report_at) {
         lane->report_at = now + REPORT_MS;
@@ -316,6 +329,7 @@ static void close_lane(struct msg_lane *lane)
     oim_kafka_wait_free(lane->wait);
     oim_kafka_producer_free(lane->base.producer);
     for (int32_t p = 0; p < lane->top; p++) msg_partition_forget(lane, p);
+    while (lane->later) msg_later_reported(lane, lane->later);
     while (lane->free_turns) {
         struct msg_turn *t = lane->free_turns;
 

@@ -69,17 +69,20 @@ static void report(void *ctx, void *opaque, int err, int32_t partition, int64_t 
     struct msg_lane *lane = ctx;
     struct msg_entry *entry = opaque;
 
-    if (err != OIM_OK) lane->fatal = true;
+    if (err != OIM_OK) {
+        lane->fatal = true;
+        return;
+    }
     if (opaque == &lane->fence) {
         lane->fence.offset = offset;
         return;
     }
+    if (lane->later && msg_later_reported(lane, opaque)) return;
     lane->inflight--;
     if (entry->orphan) {
         msg_turn_drop(lane, entry);
         return;
     }
-    if (err != OIM_OK) return;
     written(lane, &lane->partitions[partition], entry, offset);
     entry->state = MSG_READY;
 }
