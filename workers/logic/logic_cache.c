@@ -13,6 +13,7 @@
 
 #define ENTRIES 65536
 #define MAIL 4096 /* ids; more: drop everything */
+#define WALKS 16  /* more letters than this in one turn: drop all relations */
 
 struct user {
     UT_hash_handle hh;
@@ -173,6 +174,8 @@ void logic_cache_turn(struct logic_cache *cache)
         users_clear(cache);
         relations_clear(cache);
     }
+    /* each letter about relations walks all of them */
+    if (cache->n_mail > WALKS) relations_clear(cache);
     for (size_t i = 0; i < cache->n_mail; i++) {
         if (!cache->drop_all) apply(cache, cache->mail[i]);
         free(cache->mail[i]);

@@ -219,6 +219,8 @@ static int handle(struct msg_lane *lane, const struct oim_kafka_record *records,
     for (size_t i = 0; i < count; i++) {
         int err;
 
+        /* the notification comes before its chat copy, also when it has to wait */
+        if (i && entries[i - 1]->up == entries[i]->up && waits(entries, i - 1)) msg_refuse(entries[i], OIM_C_INTERNAL, "store unavailable");
         msg_sequence_assign(lane, entries[i]);
         if (waits(entries, i)) msg_later_add(lane, entries[i]);
         if (entries[i]->outcome != MSG_STORED) continue;
