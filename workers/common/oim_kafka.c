@@ -32,6 +32,7 @@ struct oim_kafka_consumer {
     int64_t ask_again_at;
     struct partitions waiting; /* given to us, start not yet known */
     struct partitions started; /* being fetched */
+    bool rebalanced; /* partitions came: the poll was left to start them */
     bool refused; /* the group did not tell its offsets, and the log says so */
 };
 
@@ -105,7 +106,7 @@ static void try_start(struct oim_kafka_consumer *c, int32_t partition, int64_t k
 
 static void start_waiting(struct oim_kafka_consumer *c)
 {
-    rd_kafka_topic_partition_list_t *list = committed(c);
+    rd_kafka_topic_partition_list_t *list = c->waiting.n ? committed(c) : NULL;
 
     for (int i = 0; list && i < list->cnt; i++) {
         try_start(c, list->elems[i].partition, list->elems[i].offset >= 0 ? list->elems[i].offset : -1);
@@ -151,7 +152,8 @@ static void rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_pa
         error = rd_kafka_incremental_assign(rk, none);
         if (error) rd_kafka_error_destroy(error);
         rd_kafka_topic_partition_list_destroy(none);
-        c->ask_again_at = 0;
+        c->rebalanced = true;
+        rd_kafka_yield(rk);
     } else {
         give_back(c, parts);
     }
@@ -220,19 +222,27 @@ rd_kafka_queue_t *kafka_consumer_queue(struct oim_kafka_consumer *c)
     return rd_kafka_queue_get_consumer(c->rk);
 }
 
-/* The next record, NULL when there is none within the time. Errors of single partitions are passed over, so that NULL without waiting
- * means that the queue is empty: oim_kafka_wait sleeps on that. */
+/* The next record, NULL when there is none within the time. Errors of single partitions are passed over and partitions that came are started,
+ * so that NULL means that the queue is empty: oim_kafka_wait sleeps on that. */
 static rd_kafka_message_t *take(struct oim_kafka_consumer *c, int timeout_ms)
 {
-    rd_kafka_message_t *m;
+    for (;; timeout_ms = 0) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(c->rk, timeout_ms);
 
-    while ((m = rd_kafka_consumer_poll(c->rk, timeout_ms)) && m->err) {
-        kafka_link_error(&c->link, c->rk, m->err, rd_kafka_message_errstr(m));
-        rd_kafka_message_destroy(m);
-        timeout_ms = 0;
+        if (m && m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            kafka_link_up(&c->link, c->rk);
+            return m;
+        }
+        if (m) {
+            kafka_link_error(&c->link, c->rk, m->err, rd_kafka_message_errstr(m));
+            rd_kafka_message_destroy(m);
+        } else if (c->rebalanced) {
+            c->rebalanced = false;
+            start_waiting(c);
+        } else {
+            return NULL;
+        }
     }
-    if (m) kafka_link_up(&c->link, c->rk);
-    return m;
 }
 
 int oim_kafka_poll(struct oim_kafka_consumer *c, struct oim_kafka_record *records, int max, int timeout_ms)
@@ -242,7 +252,6 @@ int oim_kafka_poll(struct oim_kafka_consumer *c, struct oim_kafka_record *record
 
     if (c->waiting.n && oim_mono_ms() >= c->ask_again_at) start_waiting(c);
     while (n < max && (m = take(c, n ? 0 : timeout_ms))) kafka_record_fill(&records[n++], m);
-    if (c->waiting.n && c->ask_again_at == 0) start_waiting(c);
     if (!c->link.fatal) return n;
     oim_kafka_records_free(records, n);
     return OIM_EFATAL;

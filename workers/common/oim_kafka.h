@@ -46,8 +46,8 @@ struct oim_kafka_events {
  * max.poll.interval is a day: liveness is the session time-out, a lane may wait for its stores. */
 struct oim_kafka_consumer *oim_kafka_consumer_new(const struct oim_conf *conf, const char *topic, const char *group, const char *lane,
                                                   const struct oim_kafka_events *events, void *ctx);
-/* Calls revoked for what it has; commits nothing itself. The member stays in the group until its
- * session ends, so that a process that is started again gets the same partitions at once. */
+/* Calls revoked for what it has; commits nothing itself. Free all records before: it waits for them, for ever. The member stays
+ * in the group until its session ends, so that a process that is started again gets the same partitions at once. */
 void oim_kafka_consumer_free(struct oim_kafka_consumer *c);
 
 /* Up to max records, waits at most timeout_ms for the first. Runs the events. 0 or more; OIM_EFATAL when fenced by another
