@@ -98,7 +98,9 @@ static void try_start(struct oim_kafka_consumer *c, int32_t partition, int64_t k
     int64_t start = c->events->assigned(c->ctx, partition, known);
 
     if (start == -2) return;
-    if (start < 0) start = known >= 0 ? known : RD_KAFKA_OFFSET_BEGINNING;
+    /* 0 where retention has passed it is reset to the earliest; asking for the beginning by its name costs 500 ms while the library
+     * does not know the leader yet */
+    if (start < 0) start = known >= 0 ? known : 0;
     partitions_remove(&c->waiting, partition);
     partitions_add(&c->started, partition);
     assign_one(c, partition, start);
