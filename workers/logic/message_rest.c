@@ -20,6 +20,8 @@
 #define SESSION_NOTIFICATION 4
 #define CONTENT_AT 106
 #define CONTENT_OA 1400
+#define CONTENT_BUSINESS 2001
+#define RELIABLE 2
 #define LEVEL_OA_SENDER 2
 #define FROM_SYSTEM 200
 
@@ -357,23 +359,32 @@ static int hand_on(struct logic_call *call, const Openim__Sdkws__MsgData *msg)
     return rc;
 }
 
-static int send_msg(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+/* The body as an object, or OIM_EFAIL. The caller json_decrefs body->json. */
+static int body_read(struct logic_call *call, struct body *body)
 {
-    Openim__Sdkws__MsgData *msg = logic_new(call, &openim__sdkws__msg_data__descriptor);
-    struct body body = {.call = call};
     const char *why = "";
-    json_t *content;
-    int rc;
 
-    if (oim_json_parse(call->up->payload.data, call->up->payload.len, &body.json, call->lane->arena, &why)) {
+    body->call = call;
+    if (oim_json_parse(call->up->payload.data, call->up->payload.len, &body->json, call->lane->arena, &why)) {
         call->fail = (struct oim_fail){OIM_C_ARGS, why[0] ? why : "invalid JSON", ""};
         return OIM_EFAIL;
     }
-    if (!json_is_object(body.json) && !json_is_null(body.json)) {
-        json_decref(body.json);
+    if (!json_is_object(body->json) && !json_is_null(body->json)) {
+        json_decref(body->json);
         call->fail = (struct oim_fail){OIM_C_ARGS, "the body is not an object", ""};
         return OIM_EFAIL;
     }
+    return OIM_OK;
+}
+
+static int send_msg(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+{
+    Openim__Sdkws__MsgData *msg = logic_new(call, &openim__sdkws__msg_data__descriptor);
+    struct body body = {0};
+    json_t *content;
+    int rc = body_read(call, &body);
+
+    if (rc) return rc;
     content = oim_json_get(body.json, "content");
     msg_fill(&body, msg);
     rc = msg_check(&body, msg, content);
@@ -381,6 +392,51 @@ static int send_msg(struct logic_call *call, const ProtobufCMessage *req_, Proto
     json_decref(body.json);
     if (rc == OIM_OK) rc = hand_on(call, msg);
     return rc;
+}
+
+/* ---- /msg/send_business_notification ---- */
+
+static char *business_detail(struct logic_call *call, const char *key, const char *data)
+{
+    struct oim_buf buf = {0};
+    char *detail;
+
+    oim_buf_puts(&buf, "{\"key\":");
+    oim_json_string(&buf, key, strlen(key));
+    oim_buf_puts(&buf, ",\"data\":");
+    oim_json_string(&buf, data, strlen(data));
+    oim_buf_putc(&buf, '}');
+    detail = oim_arena_strndup(call->lane->arena, (const char *)buf.data, buf.len);
+    oim_buf_free(&buf);
+    return detail;
+}
+
+static int send_business_notification(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+{
+    struct body body = {0};
+    int rc = body_read(call, &body);
+
+    if (rc) return rc;
+
+    const char *user = text_of(&body, "recvUserID"), *group = text_of(&body, "recvGroupID");
+    struct logic_notice notice = {
+        .content_type = CONTENT_BUSINESS,
+        .session_type = group[0] ? SESSION_GROUP : SESSION_SINGLE,
+        .send_id = text_of(&body, "sendUserID"),
+        .recv_id = group[0] ? group : user,
+        .detail = business_detail(call, text_of(&body, "key"), text_of(&body, "data")),
+        .reliable = int32_of(&body, "reliabilityLevel") == RELIABLE,
+        .visible = bool_of(&body, "sendMsg"),
+        .answer = true,
+    };
+
+    json_decref(body.json);
+    if (body.wrong) return logic_args(call, "%s has the wrong type", body.wrong);
+    if (notice.send_id[0] == '\0') return logic_args(call, "sendUserID is empty");
+    if ((user[0] == '\0') == (group[0] == '\0')) return logic_args(call, "give either recvUserID or recvGroupID");
+    if (logic_admin(call)) return OIM_EFAIL;
+    rc = logic_notify(call, &notice);
+    return rc == OIM_EPARSE ? logic_args(call, "the message is too large") : rc;
 }
 
 #define MSG(name) &openim__msg__##name##_req__descriptor, &openim__msg__##name##_resp__descriptor
@@ -393,5 +449,6 @@ const struct logic_route logic_msg_routes[] = {
     {"/msg/get_server_time", 0, LOGIC_ANY, MSG(get_server_time), get_server_time, false},
     {"/msg/check_msg_is_send_success", 0, LOGIC_ANY, MSG(get_send_msg_status), check_msg_is_send_success, false},
     {"/msg/send_msg", 0, LOGIC_ANY, NULL, NULL, send_msg, true},
+    {"/msg/send_business_notification", 0, LOGIC_ANY, NULL, NULL, send_business_notification, true},
     {0},
 };

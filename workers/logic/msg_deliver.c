@@ -80,7 +80,7 @@ static void redis_add(struct msg_lane *lane, struct msg_entry **list, size_t n)
         const struct msg_entry *e = list[i];
 
         if (e->outcome == MSG_STORED) hot_add(lane, e);
-        if (e->up->source == OPENIM__INTERNAL__SOURCE__REST && e->outcome != MSG_REFUSED && e->outcome != MSG_SKIPPED) {
+        if (e->up->path[0] && e->outcome != MSG_REFUSED && e->outcome != MSG_SKIPPED) {
             oim_redis_add(lane->base.rds, "SET SEND_MSG_FAILED_FLAG:%s " SEND_OK " EX 86400", e->up->operationid);
         }
     }
@@ -120,7 +120,7 @@ static void answer(struct msg_lane *lane, const struct msg_entry *e)
         resp.sendtime = e->send_time;
         len = openim__msg__send_msg_resp__pack(&resp, data); /* ids are bounded by msg_verify_form */
     }
-    if (e->up->source == OPENIM__INTERNAL__SOURCE__REST) {
+    if (e->up->path[0]) { /* asked by REST */
         answer_rest(lane, e, &resp);
     } else {
         oim_downlink_reply(lane->base.down, e->up->gateway, e->up->requestid, e->outcome == MSG_REFUSED ? e->fail.code : 0,

@@ -24,29 +24,47 @@ static const char *const options[] = {
 static bool option_value(const struct logic_notice *notice, const char *key)
 {
     if (strcmp(key, "senderSync") == 0) return true;
-    if (strcmp(key, "offlinePush") == 0) return notice->offline_push;
+    if (strcmp(key, "isSendMsg") == 0) return notice->visible;
+    if (strcmp(key, "offlinePush") == 0) return notice->offline_push && !notice->visible; /* the copy's task */
     if (strcmp(key, "history") == 0 || strcmp(key, "persistent") == 0) return notice->reliable;
     return false;
+}
+
+static void option_add(struct logic_call *call, Openim__Sdkws__MsgData *msg, const char *key, bool value)
+{
+    Openim__Sdkws__MsgData__OptionsEntry *e = logic_new(call, &openim__sdkws__msg_data__options_entry__descriptor);
+
+    e->key = (char *)key;
+    e->value = value;
+    msg->options[msg->n_options++] = e;
 }
 
 static void options_fill(struct logic_call *call, const struct logic_notice *notice, Openim__Sdkws__MsgData *msg)
 {
     msg->options = logic_list(call, N_OPTIONS);
-    for (size_t i = 0; i < N_OPTIONS; i++) {
-        Openim__Sdkws__MsgData__OptionsEntry *e = logic_new(call, &openim__sdkws__msg_data__options_entry__descriptor);
+    msg->n_options = 0;
+    for (size_t i = 0; i < N_OPTIONS; i++) option_add(call, msg, options[i], option_value(notice, options[i]));
+}
 
-        e->key = (char *)options[i];
-        e->value = option_value(notice, options[i]);
-        msg->options[msg->n_options++] = e;
-    }
+/* The copy in the chat is an ordinary message: what is not said is true. */
+static void copy_options_fill(struct logic_call *call, const struct logic_notice *notice, Openim__Sdkws__MsgData *msg)
+{
+    msg->options = logic_list(call, 2);
+    msg->n_options = 0;
+    option_add(call, msg, "offlinePush", notice->offline_push);
+    option_add(call, msg, "unreadCount", true);
 }
 
 /* {"detail": "<the tips as JSON>"} */
-static void content_fill(struct logic_call *call, const ProtobufCMessage *tips, Openim__Sdkws__MsgData *msg)
+static void content_fill(struct logic_call *call, const struct logic_notice *notice, Openim__Sdkws__MsgData *msg)
 {
     struct oim_buf detail = {0}, content = {0};
 
-    oim_json_encode(&detail, tips);
+    if (notice->detail) {
+        oim_buf_puts(&detail, notice->detail);
+    } else {
+        oim_json_encode(&detail, notice->tips);
+    }
     oim_buf_puts(&content, "{\"detail\":");
     oim_json_string(&content, (const char *)detail.data, detail.len);
     oim_buf_putc(&content, '}');
@@ -94,6 +112,7 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
 {
     Openim__Sdkws__MsgData *msg = logic_new(call, &openim__sdkws__msg_data__descriptor);
     Openim__Internal__Uplink up = OPENIM__INTERNAL__UPLINK__INIT;
+    int rc;
 
     msg->sendid = (char *)notice->send_id;
     msg->recvid = (char *)notice->recv_id;
@@ -106,7 +125,7 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
         call, oim_arena_printf(call->lane->arena, "%d/%s/%s", notice->content_type, notice->send_id, notice->recv_id));
     msg->offlinepushinfo = logic_new(call, &openim__sdkws__offline_push_info__descriptor);
     options_fill(call, notice, msg);
-    content_fill(call, notice->tips, msg);
+    content_fill(call, notice, msg);
 
     up.version = 1;
     up.source = OPENIM__INTERNAL__SOURCE__SERVER;
@@ -114,5 +133,18 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
     up.platformid = call->up->platformid;
     up.operationid = call->up->operationid;
     up.receivedat = call->up->receivedat;
-    return logic_produce_msg(call, &up, msg);
+    if (notice->visible) {
+        rc = logic_produce_msg(call, &up, msg);
+        if (rc != OIM_OK) return rc;
+        copy_options_fill(call, notice, msg);
+    }
+    if (notice->answer) {
+        up.gateway = call->up->gateway;
+        up.requestid = call->up->requestid;
+        up.path = call->up->path;
+        up.deadline = call->up->deadline;
+    }
+    rc = logic_produce_msg(call, &up, msg);
+    if (rc == OIM_OK) call->answered = notice->answer;
+    return rc;
 }

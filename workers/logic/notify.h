@@ -14,8 +14,11 @@ struct logic_notice {
     int32_t content_type, session_type; /* 1 or 3 */
     const char *send_id, *recv_id;      /* recv_id: the group for session 3 */
     const ProtobufCMessage *tips;
+    const char *detail; /* JSON text in place of tips */
     bool reliable;     /* level 2: stored in the n_ conversation; else online only */
     bool offline_push;
+    bool visible;      /* isSendMsg: a copy goes into the chat, after the notification (sdk-clients.md 11.5) */
+    bool answer;       /* the message lane answers the REST request */
 };
 
 /* Handling a record again gives the same clientMsgID: it is stored once. */

@@ -73,7 +73,6 @@ static const char *const planned[] = {
     "/msg/mark_msgs_as_read",
     "/msg/revoke_msg",
     "/msg/search_msg",
-    "/msg/send_business_notification",
     "/msg/send_simple_msg",
     "/msg/set_conversation_has_read_seq",
     "/msg/user_clear_all_msg",
