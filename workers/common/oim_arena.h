@@ -21,7 +21,7 @@ void *oim_arena_alloc(struct oim_arena *arena, size_t size);
 void *oim_arena_zalloc(struct oim_arena *arena, size_t size);
 char *oim_arena_strdup(struct oim_arena *arena, const char *s);
 char *oim_arena_strndup(struct oim_arena *arena, const char *s, size_t len); /* adds NUL */
-char *oim_arena_printf(struct oim_arena *arena, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char *oim_arena_printf(struct oim_arena *arena, const char *fmt, ...) __attribute__((format(printf, 2, 3), nonnull(2)));
 size_t oim_arena_used(const struct oim_arena *arena);
 
 /* For protobuf_c unpack: free is a no-op. The pointer lives as long as the arena. */
