@@ -52,7 +52,7 @@ static inline void buf_putc(struct buf *b, uint8_t c)
 }
 
 /* What is longer than 4 KiB is cut. */
-__attribute__((format(printf, 2, 3))) static inline void buf_printf(struct buf *b, const char *fmt, ...)
+__attribute__((format(printf, 2, 3), nonnull(2))) static inline void buf_printf(struct buf *b, const char *fmt, ...)
 {
     char text[4096];
     va_list args;

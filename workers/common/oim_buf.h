@@ -19,6 +19,6 @@ void *oim_buf_extend(struct oim_buf *buf, size_t n); /* room for n more bytes, c
 void oim_buf_append(struct oim_buf *buf, const void *data, size_t len);
 void oim_buf_puts(struct oim_buf *buf, const char *s);
 void oim_buf_putc(struct oim_buf *buf, char c);
-void oim_buf_printf(struct oim_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void oim_buf_printf(struct oim_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3), nonnull(2)));
 
 #endif
