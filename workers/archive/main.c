@@ -34,7 +34,7 @@ static int prepare(struct oim_app *app)
 
 static int lanes(struct oim_app *app, struct oim_app_lane *list, int max)
 {
-    static char names[LANES_MAX][16];
+    static char names[LANES_MAX][24];
     int n = app->conf.archive.lanes < LANES_MAX ? app->conf.archive.lanes : LANES_MAX;
 
     if (n >= max) n = max - 1;
