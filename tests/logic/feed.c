@@ -100,7 +100,11 @@ static void gateway_live(struct feed *f)
         oim_redis_add(f->rds, "HSET oim:conn:%s %s/%d 5:%lld:0:t", f->users[u].id, f->gateway, u, (long long)oim_now_ms());
         oim_redis_add(f->rds, "EXPIRE oim:conn:%s 60", f->users[u].id);
     }
-    if (oim_redis_run(f->rds) != OIM_OK) f->gateway_at = oim_mono_ms() + 100;
+    if (oim_redis_run(f->rds) != OIM_OK) {
+        f->gateway_at = oim_mono_ms() + 100;
+    } else if (oim_redis_reply(f->rds, 0).integer == 1 && f->listening) {
+        f->gaps++; /* we were not on the list any more: Redis lost its data, pushes may have found nobody */
+    }
     oim_redis_reset(f->rds);
 }
 

@@ -320,7 +320,9 @@ static bool open_lane(struct msg_lane *lane, const struct oim_app_lane *info)
         !lane->base.down || !lane->base.producer || !lane->cache) {
         return false;
     }
-    lane->consumer = oim_kafka_consumer_new(&app->conf, lane->topic_msg, "openim-logic-msg", info->name, &events, lane);
+    /* "openim." -> "openim-logic-msg": installations that share a Kafka do not share a group */
+    snprintf(topic, sizeof(topic), "%.*s-logic-msg", (int)(strlen(prefix) - (prefix[0] && prefix[strlen(prefix) - 1] == '.')), prefix);
+    lane->consumer = oim_kafka_consumer_new(&app->conf, lane->topic_msg, topic, info->name, &events, lane);
     lane->wait = lane->consumer ? oim_kafka_wait_new(lane->consumer, lane->base.producer) : NULL;
     return lane->wait != NULL;
 }
