@@ -286,9 +286,12 @@ static rd_kafka_topic_partition_list_t *one_partition(struct oim_kafka_consumer 
 
 int oim_kafka_commit(struct oim_kafka_consumer *c, int32_t partition, int64_t next, bool wait)
 {
-    rd_kafka_topic_partition_list_t *list = one_partition(c, partition, next);
-    rd_kafka_resp_err_t err = rd_kafka_commit(c->rk, list, !wait);
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_resp_err_t err;
 
+    if (wait && c->link.down) return OIM_EUNAVAIL; /* each partition would wait for as long as a session lasts */
+    list = one_partition(c, partition, next);
+    err = rd_kafka_commit(c->rk, list, !wait);
     rd_kafka_topic_partition_list_destroy(list);
     return err ? OIM_EUNAVAIL : OIM_OK;
 }

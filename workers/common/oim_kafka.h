@@ -55,7 +55,7 @@ void oim_kafka_consumer_free(struct oim_kafka_consumer *c);
 int oim_kafka_poll(struct oim_kafka_consumer *c, struct oim_kafka_record *records, int max, int timeout_ms);
 void oim_kafka_records_free(struct oim_kafka_record *records, int n);
 
-/* next = first offset not done. Asynchronous unless wait. OIM_EUNAVAIL is retried by the next commit. */
+/* next = first offset not done. Asynchronous unless wait (at most a session time-out). OIM_EUNAVAIL is retried by the next commit. */
 int oim_kafka_commit(struct oim_kafka_consumer *c, int32_t partition, int64_t next, bool wait);
 int oim_kafka_pause(struct oim_kafka_consumer *c, int32_t partition, bool pause);
 int oim_kafka_seek(struct oim_kafka_consumer *c, int32_t partition, int64_t offset);
