@@ -33,11 +33,20 @@ END
 }
 
 
-# Only one of a checkout changes things at a time.
+# Only one of an instance changes its parts at a time.
+lock_parts() {
+    mkdir -p "$VAR"
+    exec 8>"$VAR/parts.lock"
+    flock -n 8 || { echo 'waiting for another build.sh of this instance'; flock 8; }
+}
+
+
+# Only one of a checkout builds or installs at a time.
 lock() {
     mkdir -p "$ROOT/var"
     exec 9>"$ROOT/var/lock"
     flock -n 9 || { echo 'waiting for another build.sh'; flock 9; }
+    lock_parts
 }
 
 
@@ -51,9 +60,9 @@ up() {
 }
 
 
-# Replaces this process, with the lock released and the addresses in OPENIM_*.
+# Replaces this process, with the locks released and the addresses in OPENIM_*.
 run() {
-    exec 9>&-
+    exec 8>&- 9>&-
     exec "$@"
 }
 
@@ -64,8 +73,8 @@ case $command in
 deps)    lock; deps_install "$@" ;;
 build)   lock; deps_install build; compile "$@" ;;
 up)      lock; up run ;;
-down)    lock; parts_down ;;
-restart) lock; together down "$@"; together up "$@" ;;
+down)    lock_parts; parts_down ;;
+restart) lock_parts; together down "$@"; together up "$@" ;;
 status)  parts_status ;;
 env)     parts_env ;;
 demo)    run "$BUILD/bin/openim-demo" "$@" ;;

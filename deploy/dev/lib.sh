@@ -170,13 +170,13 @@ pid_of() {
 
 
 # spawn NAME USER COMMAND...: starts it in the background, in a session of its
-# own (no Ctrl-C), output to its log, without the lock of build.sh (fd 9).
+# own (no Ctrl-C), output to its log, without the locks of build.sh (8, 9).
 spawn() {
     local name=$1 user=$2
     shift 2
 
     # shellcheck disable=SC2046
-    setsid $(run_as "$user") "$@" </dev/null >>"$LOGS/$name.log" 2>&1 9>&- &
+    setsid $(run_as "$user") "$@" </dev/null >>"$LOGS/$name.log" 2>&1 8>&- 9>&- &
     pid_write "$name" $!
     disown $!
 }
