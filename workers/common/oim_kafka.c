@@ -186,8 +186,8 @@ struct oim_kafka_consumer *oim_kafka_consumer_new(const struct oim_conf *conf, c
     kafka_conf_set_int(kc, "session.timeout.ms", conf->kafka.session_timeout_ms);
     kafka_conf_set_int(kc, "heartbeat.interval.ms", conf->kafka.session_timeout_ms / 4);
     kafka_conf_set(kc, "max.poll.interval.ms", "86400000");
-    kafka_conf_set(kc, "fetch.wait.max.ms", "500");
-    kafka_conf_set(kc, "fetch.min.bytes", "1");
+    kafka_conf_set(kc, "fetch.wait.max.ms", events->bulk ? "200" : "500");
+    kafka_conf_set(kc, "fetch.min.bytes", events->bulk ? "65536" : "1");
     kafka_conf_set(kc, "fetch.error.backoff.ms", "100");
     kafka_conf_set(kc, "queued.max.messages.kbytes", "16384");
     kafka_conf_set(kc, "fetch.message.max.bytes", "2097152");

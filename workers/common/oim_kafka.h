@@ -40,6 +40,7 @@ struct oim_kafka_events {
     int64_t (*assigned)(void *ctx, int32_t partition, int64_t committed);
     /* Only of partitions whose start was given. lost: do not commit; else this is the last chance. */
     void (*revoked)(void *ctx, int32_t partition, bool lost);
+    bool bulk; /* rather few large fetches than early ones: up to 200 ms or 64 KB are waited for */
 };
 
 /* group "openim-logic-msg" etc.; static membership: group.instance.id = <conf instance>-<lane>. Auto commit is off.
