@@ -299,7 +299,7 @@ static void drain(struct msg_lane *lane)
 
 static bool open_lane(struct msg_lane *lane, const struct oim_app_lane *info)
 {
-    static const struct oim_kafka_events events = {assigned, revoked};
+    static const struct oim_kafka_events events = {.assigned = assigned, .revoked = revoked};
     struct oim_app *app = lane->base.app;
     const char *prefix = app->conf.kafka.topic_prefix;
     char topic[256];

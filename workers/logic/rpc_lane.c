@@ -419,7 +419,7 @@ static void rpc_close(struct rpc *rpc)
 
 int logic_rpc_run(struct oim_app *app, const struct oim_app_lane *lane)
 {
-    static const struct oim_kafka_events events = {partition_assigned, partition_revoked};
+    static const struct oim_kafka_events events = {.assigned = partition_assigned, .revoked = partition_revoked};
     struct rpc rpc = {.lane = {.app = app, .name = lane->name}};
     char topic[256];
     int rc = OIM_EFATAL;
