@@ -285,7 +285,7 @@ static void revoked(void *ctx, int32_t partition, bool lost)
     m->revoked++;
 }
 
-static const struct oim_kafka_events events = {assigned, revoked};
+static const struct oim_kafka_events events = {.assigned = assigned, .revoked = revoked};
 
 /* Polls until n records came or the time is over; the offset after the last one of partition 0. */
 static int collect(struct oim_kafka_consumer *c, int n, int ms, int64_t *first, int64_t *next)

@@ -44,7 +44,7 @@ static void revoked(void *ctx, int32_t partition, bool lost)
     m->lost += lost;
 }
 
-static const struct oim_kafka_events events = {assigned, revoked};
+static const struct oim_kafka_events events = {.assigned = assigned, .revoked = revoked};
 
 static struct oim_kafka_consumer *join(struct member *m, const char *group, const char *lane)
 {

@@ -131,7 +131,7 @@ static void kafka_read(const char *topic)
 
 static void kafka_poll(const char *topic)
 {
-    static const struct oim_kafka_events events = {assigned, revoked};
+    static const struct oim_kafka_events events = {.assigned = assigned, .revoked = revoked};
     bool ready = false;
     struct oim_kafka_consumer *c = oim_kafka_consumer_new(&store_conf, topic, store_tag, "m", &events, &ready);
     struct oim_kafka_record records[500];
