@@ -19,6 +19,7 @@ SUITES="unit       unit gcc
         clang      clang_build
         sanitize   unit san
         store      make -s -C tests/store check BUILD=$BUILD
+        archive    make -s -C tests/archive check BUILD=$BUILD
         module     tests/module/run.sh
         contract   tests/system/contract.sh
         sdk        sdk
