@@ -30,6 +30,7 @@ typedef struct {
     ngx_str_node_t               sn;
     ngx_queue_t                  queue;
     uint64_t                     value;
+    ngx_uint_t                   stale;      /* any greater one may follow */
 } ngx_http_openim_mark_t;
 
 
@@ -172,9 +173,22 @@ ngx_http_openim_downlink_handle(u_char *data, size_t len)
 }
 
 
+/* What was lost meanwhile is told here, once, and by no gap later */
+
 void
 ngx_http_openim_downlink_resubscribed(void)
 {
+    ngx_queue_t             *q;
+    ngx_http_openim_mark_t  *mark;
+
+    for (q = ngx_queue_head(&ngx_http_openim_publishers.queue);
+         q != ngx_queue_sentinel(&ngx_http_openim_publishers.queue);
+         q = ngx_queue_next(q))
+    {
+        mark = ngx_queue_data(q, ngx_http_openim_mark_t, queue);
+        mark->stale = 1;
+    }
+
     ngx_http_openim_downlink_resync("the subscription was away");
 }
 
@@ -208,13 +222,15 @@ ngx_http_openim_downlink_number(ngx_str_t *publisher, uint64_t number)
 
     mark->value = number;
 
-    if (number != last + 1) {
+    if (number != last + 1 && !mark->stale) {
         ngx_log_error(NGX_LOG_WARN, ngx_http_openim_process.log, 0,
                       "openim: gap: publisher=%V number=%uL last=%uL",
                       publisher, number, last);
 
         ngx_http_openim_downlink_resync("a record was lost");
     }
+
+    mark->stale = 0;
 
     return NGX_OK;
 }
@@ -686,6 +702,7 @@ ngx_http_openim_mark(ngx_http_openim_marks_t *marks, ngx_str_t *key)
     mark->sn.str.len = key->len;
     ngx_memcpy(mark->sn.str.data, key->data, key->len);
     mark->value = 0;
+    mark->stale = 0;
 
     ngx_rbtree_insert(&marks->tree, &mark->sn.node);
     ngx_queue_insert_head(&marks->queue, &mark->queue);

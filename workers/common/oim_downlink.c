@@ -28,6 +28,7 @@
 #define PACKET_MAX (4u * 1024 * 1024)
 #define PIPELINE_MAX (16u * 1024 * 1024)
 #define PACKETS_KEPT 64 /* whose buffers are used again */
+#define GRACE_MS 3000   /* after Redis came back: gateways have as long to subscribe again */
 
 enum { DOWN_VERSION = 1, DOWN_PUBLISHER, DOWN_NUMBER, DOWN_REPLY, DOWN_PUSH, DOWN_KICK };
 
@@ -40,6 +41,7 @@ struct gateway {
     int packet;       /* index of the open one, -1 none */
     uint64_t turn;    /* of the item that users was collected for */
     bool live;        /* within one flush */
+    unsigned heard;   /* the connection of ours on which it last listened, 0 never */
     const char **users;
     size_t n_users, cap_users;
 };
@@ -567,17 +569,25 @@ static void packets_build(struct oim_downlink *dl)
     for (size_t i = from; i < dl->n_packets; i++) dl->packets[i].gateway->packet = -1;
 }
 
-/* Were the n packets whose replies begin at `at` all taken? */
-static int publish_check(struct oim_redis *rds, size_t at, size_t n)
+/* Were the n packets whose replies begin at `at` all taken? A Redis that came back forgets who listened, and we may be faster than the
+ * gateways: what nobody heard is said again for a while. Who heard it drops the repeat. */
+static int publish_check(struct oim_downlink *dl, struct oim_redis *rds, size_t at, size_t n)
 {
+    bool grace = oim_redis_generation(rds) > 1 && oim_mono_ms() - oim_redis_connected_at(rds) < GRACE_MS;
+    int err = OIM_OK;
+
     for (size_t i = 0; i < n; i++) {
         struct oim_redis_value v = oim_redis_reply(rds, at + i);
+        struct gateway *gw = dl->packets[i].gateway;
 
-        if (v.type == OIM_REDIS_INTEGER) continue;
-        oim_log(OIM_LOG_WARN, "redis refuses to publish", "why=\"%.100s\"", v.str);
-        return OIM_EUNAVAIL;
+        if (v.type != OIM_REDIS_INTEGER) {
+            oim_log(OIM_LOG_WARN, "redis refuses to publish", "why=\"%.100s\"", v.str);
+            return OIM_EUNAVAIL;
+        }
+        if (v.integer > 0) gw->heard = oim_redis_generation(rds);
+        if (v.integer == 0 && grace && gw->heard && gw->heard != oim_redis_generation(rds)) err = OIM_EUNAVAIL;
     }
-    return OIM_OK;
+    return err;
 }
 
 static void packets_drop(struct oim_downlink *dl, size_t n)
@@ -614,7 +624,7 @@ static int packets_publish(struct oim_downlink *dl, struct oim_redis *rds)
             if (n == 1) at = oim_redis_count(rds) - 1; /* the caller's own may be before it */
         }
         if (err == OIM_OK) err = oim_redis_run(rds);
-        if (err == OIM_OK) err = publish_check(rds, at, n);
+        if (err == OIM_OK) err = publish_check(dl, rds, at, n);
         oim_redis_reset(rds);
         if (err != OIM_OK) return OIM_EUNAVAIL;
         packets_drop(dl, n);

@@ -3,7 +3,8 @@
  * queueing works without a connection; run connects, writes everything at once and reads one reply for each.
  *
  * After any failure the connection is dropped, and the queue with it: the caller knows what it wanted and adds it again. A failed connect
- * makes the next runs fail at once for CIRCUIT_MS.
+ * makes the next runs fail at once for CIRCUIT_MS. A connection that ended while nobody used it is made again before anything is sent: a
+ * server that was started again costs nobody an error.
  */
 #include "oim_redis.h"
 
@@ -12,10 +13,12 @@
 #include "oim_err.h"
 #include "oim_log.h"
 
+#include <errno.h>
 #include <hiredis/hiredis.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CIRCUIT_MS 100
 
@@ -28,6 +31,7 @@ struct oim_redis {
     redisReply **replies;
     size_t n_replies, cap;
     unsigned generation;
+    int64_t connected_at;
     int64_t closed_until;
     bool down; /* said so in the log */
 };
@@ -104,6 +108,10 @@ static void drop(struct oim_redis *rds, const char *what, const char *why)
     rds->down = true;
     if (rds->ctx) redisFree(rds->ctx);
     rds->ctx = NULL;
+}
+
+static void circuit_open(struct oim_redis *rds)
+{
     rds->closed_until = oim_mono_ms() + CIRCUIT_MS;
 }
 
@@ -118,7 +126,7 @@ static int simple(struct oim_redis *rds, const char *what, const char *fmt, cons
     return err;
 }
 
-static int connect_now(struct oim_redis *rds)
+static int connect_try(struct oim_redis *rds)
 {
     const struct oim_conf *conf = rds->conf;
     struct timeval timeout = {.tv_sec = conf->redis.timeout_ms / 1000, .tv_usec = conf->redis.timeout_ms % 1000 * 1000};
@@ -126,7 +134,6 @@ static int connect_now(struct oim_redis *rds)
     bool unixed = strncmp(address, "unix:", 5) == 0;
     char host[256], db[16];
 
-    if (oim_mono_ms() < rds->closed_until) return OIM_EUNAVAIL;
     if (unixed) {
         rds->ctx = redisConnectUnixWithTimeout(address + 5, timeout);
     } else if (colon && (size_t)(colon - address) < sizeof(host)) {
@@ -149,9 +156,26 @@ static int connect_now(struct oim_redis *rds)
         if (simple(rds, "select", "SELECT %s", db)) return OIM_EUNAVAIL;
     }
     rds->generation++;
+    rds->connected_at = oim_mono_ms();
     if (rds->down) oim_log(OIM_LOG_INFO, "redis is back", "link=%s", rds->name);
     rds->down = false;
     return OIM_OK;
+}
+
+static int connect_now(struct oim_redis *rds)
+{
+    if (oim_mono_ms() < rds->closed_until) return OIM_EUNAVAIL;
+    if (connect_try(rds) == OIM_OK) return OIM_OK;
+    circuit_open(rds);
+    return OIM_EUNAVAIL;
+}
+
+/* Nothing is under way: whatever there is to read means the end. */
+static bool ended(const struct oim_redis *rds)
+{
+    char byte;
+
+    return recv(rds->ctx->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
 static int room(struct oim_redis *rds)
@@ -207,12 +231,18 @@ int oim_redis_run(struct oim_redis *rds)
 
     if (rds->queued == 0 || rds->n_replies) return OIM_OK;
     if (room(rds) != OIM_OK) return OIM_ENOMEM;
+    if (rds->ctx && ended(rds)) drop(rds, "idle", "the server has closed the connection");
     if (rds->ctx == NULL && connect_now(rds) != OIM_OK) {
         oim_redis_reset(rds);
         return OIM_EUNAVAIL;
     }
-    why = flush(rds) == OIM_OK ? unable(rds) : rds->ctx->err ? rds->ctx->errstr : "no memory";
-    if (why == NULL) return OIM_OK;
+    if (flush(rds) == OIM_OK) {
+        why = unable(rds);
+        if (why == NULL) return OIM_OK;
+        circuit_open(rds);
+    } else {
+        why = rds->ctx->err ? rds->ctx->errstr : "no memory";
+    }
     drop(rds, "pipeline", why);
     oim_redis_reset(rds);
     return OIM_EUNAVAIL;
@@ -262,4 +292,9 @@ struct oim_redis_value oim_redis_at(const struct oim_redis_value *array, size_t 
 unsigned oim_redis_generation(const struct oim_redis *rds)
 {
     return rds->generation;
+}
+
+int64_t oim_redis_connected_at(const struct oim_redis *rds)
+{
+    return rds->ctx ? rds->connected_at : 0;
 }

@@ -32,14 +32,15 @@ struct oim_redis *oim_redis_new(const struct oim_conf *conf, const char *name);
 void oim_redis_free(struct oim_redis *rds);
 int oim_redis_add(struct oim_redis *rds, const char *fmt, ...);
 int oim_redis_add_argv(struct oim_redis *rds, int argc, const char **argv, const size_t *lens);
-/* OIM_OK, or OIM_EUNAVAIL: the connection is dropped and the queue empty, any of the commands may have run; add them again (the next
- * connect is tried 100 ms later). Error replies of single commands are values, but for those of a server that is loading or a copy. */
+/* OIM_OK, or OIM_EUNAVAIL: the connection is dropped and the queue empty, any of the commands may have run; add them again (a connect
+ * that failed is tried again 100 ms later). Error replies of single commands are values, but for those of a server that is loading or a copy. */
 int oim_redis_run(struct oim_redis *rds);
 size_t oim_redis_count(const struct oim_redis *rds); /* queued or answered */
 struct oim_redis_value oim_redis_reply(const struct oim_redis *rds, size_t index);
 struct oim_redis_value oim_redis_at(const struct oim_redis_value *array, size_t index);
 void oim_redis_reset(struct oim_redis *rds);
 unsigned oim_redis_generation(const struct oim_redis *rds); /* grows with every connection made */
+int64_t oim_redis_connected_at(const struct oim_redis *rds); /* oim_mono_ms() of the connection, 0: there is none */
 
 /* Subscribes and calls message for each one, from the calling thread, until *stop; connects again by itself. data NULL: the subscription
  * begins or ended, messages may have been missed. */
