@@ -180,7 +180,10 @@ struct oim_kafka_consumer *oim_kafka_consumer_new(const struct oim_conf *conf, c
     kafka_conf_set(kc, "group.id", group);
     kafka_conf_set(kc, "group.instance.id", text);
     kafka_conf_set(kc, "partition.assignment.strategy", "cooperative-sticky");
-    kafka_conf_set(kc, "enable.auto.commit", "false");
+    /* the library commits what oim_kafka_commit stores, and only while its generation is certain: a commit that
+     * waits behind our JoinGroup has an old one, and the library then gives all partitions up */
+    kafka_conf_set(kc, "enable.auto.commit", "true");
+    kafka_conf_set(kc, "auto.commit.interval.ms", "200");
     kafka_conf_set(kc, "enable.auto.offset.store", "false");
     kafka_conf_set(kc, "auto.offset.reset", "earliest");
     kafka_conf_set_int(kc, "session.timeout.ms", conf->kafka.session_timeout_ms);
@@ -291,7 +294,9 @@ int oim_kafka_commit(struct oim_kafka_consumer *c, int32_t partition, int64_t ne
 
     if (wait && c->link.down) return OIM_EUNAVAIL; /* each partition would wait for as long as a session lasts */
     list = one_partition(c, partition, next);
-    err = rd_kafka_commit(c->rk, list, !wait);
+    err = rd_kafka_offsets_store(c->rk, list);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) err = list->elems[0].err;
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR && wait) err = rd_kafka_commit(c->rk, list, 0);
     rd_kafka_topic_partition_list_destroy(list);
     return err ? OIM_EUNAVAIL : OIM_OK;
 }
