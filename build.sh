@@ -22,7 +22,8 @@ usage: ./build.sh COMMAND
   build [--nginx-src DIR] compile into build/
   up                      deps, build, then start all that does not run yet
   down                    stop what up started; data stays
-  restart PART...         stop and start these parts
+  stop|start|restart PART...
+                          these parts only, without building
   status                  parts, state, pid, memory, address
   env                     the addresses, for eval in a shell
   demo                    two users talk to each other
@@ -74,6 +75,8 @@ deps)    lock; deps_install "$@" ;;
 build)   lock; deps_install build; compile "$@" ;;
 up)      lock; up run ;;
 down)    lock_parts; parts_down ;;
+stop)    lock_parts; together down "$@" ;;
+start)   lock_parts; together up "$@" ;;
 restart) lock_parts; together down "$@"; together up "$@" ;;
 status)  parts_status ;;
 env)     parts_env ;;

@@ -3,7 +3,8 @@
 A Chat is a user with one connection and one message outstanding, like an SDK: it sends the next message when the last one is
 acknowledged, sends the same one again (same clientMsgID) after an error, a time-out or a lost connection, connects again
 when it is cut, and gets a new token when its old one is gone. `acked` holds every promise: clientMsgID -> (serverMsgID, sendTime).
-Read check.py next.
+As an SDK it also asks for the newest seqs when it has connected and from then on relies on pushes until it is cut. Told to stop, it
+finishes its message and listens until it is told to leave. Read check.py next.
 """
 
 import base64
@@ -36,7 +37,7 @@ class Link:
     def __init__(self, url, user, token, pushed=None):
         query = urlencode({"sendID": user, "token": token, "platformID": PLATFORM, "operationID": "fault",
                            "isBackground": "false", "isMsgResp": "true", "sdkType": "js"})
-        self.user, self.pushed, self.count = user, pushed, 0
+        self.user, self.pushed, self.count, self.base, self.seqs = user, pushed, 0, {}, {}
         try:
             status, _, _, self.connection = ws.connect(f"{url}/?{query}", timeout=REPLY)
         except OSError as error:
@@ -68,6 +69,17 @@ class Link:
             if time.monotonic() >= deadline:
                 raise Lost("no answer")
 
+    def synchronise(self):
+        """What this connection need not be pushed any more."""
+        code, reply, text = self.ask(1001, "GetMaxSeqReq", {"userID": self.user}, "GetMaxSeqResp")
+        if code:
+            raise Lost(f"1001: {code} {text}")
+        self.base = reply.get("maxSeqs", {})
+
+    def missing(self, name, newest):
+        """Seqs of a conversation that this connection should have been pushed and was not."""
+        return sorted(set(range(self.base.get(name, 0) + 1, newest + 1)) - self.seqs.get(name, set()))
+
     def drain(self, seconds):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -89,6 +101,7 @@ class Link:
         if self.pushed and envelope["reqIdentifier"] == 2001 and envelope["data"]:
             for name, batch in pb.decode("PushMessages", base64.b64decode(envelope["data"])).get("msgs", {}).items():
                 for message in batch.get("Msgs", []):
+                    self.seqs.setdefault(name, set()).add(message.get("seq"))
                     self.pushed(name, message)
 
     def close(self):
@@ -100,7 +113,8 @@ class Chat(threading.Thread):
         super().__init__(daemon=True)
         self.place, self.user, self.peer, self.interval = place, user, peer, interval
         self.acked, self.order, self.pushes, self.errors = {}, [], {}, {}
-        self.last_ack, self.stop, self.unfinished = 0, threading.Event(), None
+        self.last_ack, self.unfinished = 0, None
+        self.stop, self.silent, self.leave = threading.Event(), threading.Event(), threading.Event()
         self.token, self.link = None, None
 
     def run(self):
@@ -111,8 +125,13 @@ class Chat(threading.Thread):
                 time.sleep(due - time.monotonic())
             number += 1
             self.say(f"{self.user}-{number}")
-        if self.link:
-            self.link.close()
+        self.silent.set()
+        while self.link and not self.leave.is_set():
+            try:
+                self.link.drain(0.2)
+            except Lost:
+                self.drop()
+        self.drop()
 
     def say(self, name):
         """Until it is acknowledged; after stop, for at most two minutes more."""
@@ -149,7 +168,9 @@ class Chat(threading.Thread):
             if self.token is None:
                 self.token = self.place.token(self.user)
             self.link = Link(self.place.ws, self.user, self.token, self.pushed)
+            self.link.synchronise()
         except Lost as error:
+            self.drop()
             if "refused with 150" in str(error):
                 self.token = None               # Redis lost it
             time.sleep(0.3)

@@ -1,7 +1,8 @@
 """What must hold after every fault: each promise is in the history exactly once, with the seq order that was promised.
 
 `history()` pulls a conversation as a client does (1002), `archived()` reads the full history from MySQL; `judge()` compares
-both with what the Chats were told. Every finding is one line; no line, no finding.
+both with what the Chats were told and pushed: a connection is pushed everything that is newer than its first 1001, or it is cut.
+Every finding is one line; no line, no finding.
 """
 
 import subprocess
@@ -38,6 +39,17 @@ def archived(mysql, name):
     return [(int(s), c, m, int(t)) for s, c, m, t in (line.split("\t") for line in text.splitlines())]
 
 
+def unpushed(chat, name, newest, patience=12):
+    """Seqs that the connection misses. Who is to be cut is cut within `patience` seconds (gateway.md 9.3)."""
+    deadline = time.monotonic() + patience
+    while True:
+        link = chat.link
+        missing = link.missing(name, newest) if link else []
+        if not missing or time.monotonic() > deadline:
+            return missing
+        time.sleep(0.1)
+
+
 def judge(place, mysql, chats, settle=60):
     """Findings, as lines. The archive has `settle` seconds to catch up."""
     found, pairs = [], {}
@@ -59,6 +71,10 @@ def judge(place, mysql, chats, settle=60):
         other, again = history(place, members[-1].user, name)
         if (other, again) != (newest, messages):
             found.append(f"{name}: its two members see different histories")
+        for chat in members:
+            missing = unpushed(chat, name, newest)
+            if missing:
+                found.append(f"{name}: {chat.user} is connected and was not pushed {len(missing)} messages, seqs {missing[:5]}")
         deadline = time.monotonic() + settle
         while True:
             rows = archived(mysql, name)
@@ -70,16 +86,13 @@ def judge(place, mysql, chats, settle=60):
         for chat in members:
             seqs = [s for s, _ in chat.pushes.get(name, [])]
             pushed = dict(chat.pushes.get(name, []))
-            wrong = [s for s, m in pushed.items() if s <= newest and messages and m != by_seq(messages).get(s)]
+            held = {m.get("seq"): m.get("clientMsgID") for m in messages}
+            wrong = [s for s, m in pushed.items() if m != held.get(s)]
             if wrong:
                 found.append(f"{name}: {chat.user} was pushed other messages than history holds at seqs {wrong[:5]}")
             if len(seqs) != len(set(seqs)):
                 found.append(f"{name}: {chat.user} was pushed {len(seqs) - len(set(seqs))} messages twice")
     return found
-
-
-def by_seq(messages):
-    return {m.get("seq"): m.get("clientMsgID") for m in messages}
 
 
 def compare(promised, newest, rows):

@@ -3,7 +3,8 @@
 
     fault.py                 all faults          fault.py logic redis-wiped          these
 Environment: what `./build.sh env` prints, of an instance that may be broken. Each fault: 200 messages a second between five pairs of
-users, three seconds of calm, the fault, the repair, five seconds of calm, then check.py. Prints `ok N name` lines and the closing line.
+users, CALM seconds, the fault, the repair, until everybody is served, CALM seconds, then check.py. Prints `ok N name` lines and the
+closing line.
 """
 
 import glob
@@ -20,7 +21,7 @@ from check import judge
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 ENV = os.environ
 VAR, BUILD = ENV["VAR"], ENV["BUILD"]
-PAIRS, RATE = 5, 200
+PAIRS, RATE, CALM = 5, 200, 3
 RUN = format(int(time.time() * 1000), "x")
 
 
@@ -112,6 +113,34 @@ def paused_logic(_):
         second.wait()
 
 
+def started_first(_):
+    """Workers and nginx before their servers: they wait and say so, none of them ends."""
+    ours, servers = ("logic", "archive", "nginx"), ("kafka", "redis", "mariadb", "postgres", "ferretdb")
+    build("stop", *ours)
+    build("stop", *servers)
+    said = {part: os.path.getsize(log_of(part)) for part in ours}
+    build("start", *ours)
+    pids = {part: pid_of(part) for part in ours}
+    time.sleep(5)
+    for part in ours:
+        if pid_of(part) != pids[part]:
+            raise RuntimeError(f"{part} ended while its servers were away")
+        with open(log_of(part), encoding="utf-8", errors="replace") as file:
+            file.seek(said[part])
+            text = file.read()
+        if not any(word in text for word in ("waiting for", "is away", "waits for", "down:")):
+            raise RuntimeError(f"{part} does not say that it waits")
+    build("start", *servers[:4])
+    build("start", *servers[4:])
+    for part in ours:
+        if pid_of(part) != pids[part]:
+            raise RuntimeError(f"{part} ended while its servers came")
+
+
+def log_of(part):
+    return os.path.join(VAR, "log", "nginx-error.log" if part == "nginx" else f"{part}.log")
+
+
 FAULTS = {
     "nothing": lambda _: None,
     "logic": killed_worker("logic"),
@@ -125,7 +154,12 @@ FAULTS = {
     "mariadb": killed_server("mariadb"),
     "mongo": killed_server("ferretdb"),
     "postgres": killed_server("postgres"),
+    "started-first": started_first,
 }
+
+# Seconds until everybody is served again after the repair. A worker that starts again gets its partitions at once: Kafka's session
+# time-out is 6 s.
+LIMITS = {"logic": 4}
 
 
 def one(place, mysql, name):
@@ -134,18 +168,27 @@ def one(place, mysql, name):
     chats = [Chat(place, u, users[n ^ 1], 2 * PAIRS / RATE) for n, u in enumerate(users)]
     for chat in chats:
         chat.start()
-    time.sleep(3)
+    time.sleep(CALM)
+    until("an acknowledgement for everybody before the fault", 30, lambda: all(c.acked for c in chats))
     began = time.monotonic()
     FAULTS[name](place)
     repaired = time.monotonic()
     until("an acknowledgement for everybody after the repair", 90, lambda: all(c.last_ack > repaired for c in chats))
     back = max(c.last_ack for c in chats) - repaired
-    time.sleep(5)
+    time.sleep(CALM)
     for chat in chats:
         chat.stop.set()
     for chat in chats:
-        chat.join(150)
-    found = judge(place, mysql, chats)
+        chat.silent.wait(150)
+    try:
+        found = judge(place, mysql, chats)
+    finally:
+        for chat in chats:
+            chat.leave.set()
+        for chat in chats:
+            chat.join(10)
+    if back > LIMITS.get(name, back):
+        found.append(f"everybody served after {back:.1f} s, {LIMITS[name]} s are allowed")
     errors = {}
     for chat in chats:
         for what, count in chat.errors.items():
