@@ -63,7 +63,7 @@ void worker_start(struct worker *w);
 void worker_kill(struct worker *w);  /* SIGKILL */
 int worker_stop(struct worker *w);   /* SIGTERM; the exit status */
 void worker_pause(struct worker *w, bool pause);
-bool worker_alive(const struct worker *w);
+bool worker_alive(struct worker *w); /* false: it has ended by itself */
 int worker_logged(const struct worker *w, const char *text); /* lines with the text */
 void worker_show(const struct worker *w, const char *text);          /* prints them */
 void workers_end(void);              /* kills what a failed test has left */

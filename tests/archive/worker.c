@@ -42,16 +42,22 @@ void worker_start(struct worker *w)
     fail_msg("too many workers");
 }
 
-static int collect(struct worker *w, int signal)
+static void forget(struct worker *w)
 {
-    int status = 0;
-
-    kill(w->pid, signal);
-    waitpid(w->pid, &status, 0);
     for (int i = 0; i < CHILDREN; i++) {
         if (children[i] == w->pid) children[i] = 0;
     }
     w->pid = 0;
+}
+
+static int collect(struct worker *w, int signal)
+{
+    int status = 0;
+
+    if (w->pid == 0) return -1; /* ended by itself */
+    kill(w->pid, signal);
+    waitpid(w->pid, &status, 0);
+    forget(w);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -67,12 +73,13 @@ int worker_stop(struct worker *w)
 
 void worker_pause(struct worker *w, bool pause)
 {
-    kill(w->pid, pause ? SIGSTOP : SIGCONT);
+    if (w->pid) kill(w->pid, pause ? SIGSTOP : SIGCONT);
 }
 
-bool worker_alive(const struct worker *w)
+bool worker_alive(struct worker *w)
 {
-    return waitpid(w->pid, NULL, WNOHANG) == 0;
+    if (w->pid && waitpid(w->pid, NULL, WNOHANG) != 0) forget(w);
+    return w->pid != 0;
 }
 
 int worker_logged(const struct worker *w, const char *text)

@@ -71,7 +71,8 @@ struct archive_lane {
     size_t bytes;
     struct archive_row *rows;
     size_t n_rows;
-    bool failing; /* for the log: once per change */
+    int64_t gathered_at; /* when the last batch was complete */
+    bool failing;        /* for the log: once per change */
 };
 
 /* lane.c */

@@ -101,6 +101,7 @@ static void revoked(void *ctx, int32_t id, bool lost)
 
     archive_drop_partition(l, id);
     if (p) p->ours = false;
+    if (l->failing) oim_kafka_pause(l->consumer, id, false); /* librdkafka would still hold it paused when it comes again */
     oim_log(OIM_LOG_INFO, "partition given back", "lane=%s partition=%d lost=%d", l->lane->name, id, lost);
 }
 
@@ -151,17 +152,21 @@ static int drain(struct archive_lane *l)
     return n < 0 ? n : OIM_OK;
 }
 
+/* A batch begins linger_ms after the one before: when the stores are slow, or nothing came for a while, nobody waits here. */
 static int gather(struct archive_lane *l)
 {
     int err = record_take(l, POLL_MS);
+    int64_t left;
 
     if (err <= 0) return err;
     err = drain(l);
-    for (int left = l->app->conf.archive.linger_ms; left > 0 && err == OIM_OK; left -= POLL_MS) {
-        if (l->app->stop || l->n_records >= l->app->conf.archive.batch || l->bytes >= BATCH_BYTES) break;
-        sleep_ms(left < POLL_MS ? left : POLL_MS);
+    while (err == OIM_OK && !l->app->stop && l->n_records < l->app->conf.archive.batch && l->bytes < BATCH_BYTES) {
+        left = l->gathered_at + l->app->conf.archive.linger_ms - oim_mono_ms();
+        if (left <= 0) break;
+        sleep_ms(left < POLL_MS ? (int)left : POLL_MS);
         err = drain(l);
     }
+    l->gathered_at = oim_mono_ms();
     return err;
 }
 
@@ -324,7 +329,7 @@ static int loop(struct archive_lane *l)
 
 static int lane_init(struct archive_lane *l)
 {
-    static const struct oim_kafka_events events = {.assigned = assigned, .revoked = revoked};
+    static const struct oim_kafka_events events = {.assigned = assigned, .revoked = revoked, .bulk = true};
     const struct oim_conf *conf = &l->app->conf;
     char topic[256];
 

@@ -297,17 +297,36 @@ static int positions_store(struct archive_lane *l, int32_t *lost)
     return OIM_OK;
 }
 
-static int mysql_store(struct archive_lane *l, int32_t *lost)
+/* A process that stands still (a paused machine) must not hold its locks: the server ends its transaction soon, the next owner goes on.
+ * Outside of transactions a connection may be idle for hours. */
+static int patience(struct archive_lane *l, bool transaction)
 {
-    int err = oim_sql_begin(l->db);
+    static const char brief[] = "SET SESSION wait_timeout = 10, innodb_lock_wait_timeout = 2";
+    static const char ordinary[] = "SET SESSION wait_timeout = DEFAULT";
 
-    if (err != OIM_OK) return err;
-    err = positions_store(l, lost); /* first: it locks the rows, so a second owner waits here and then sees that it is late */
+    return oim_sql_exec(l->db, l->scratch, transaction ? brief : ordinary, NULL, 0, NULL, NULL);
+}
+
+static int transaction_write(struct archive_lane *l, int32_t *lost)
+{
+    int err = positions_store(l, lost); /* first: it locks the rows, so a second owner waits here and then sees that it is late */
+
     if (err == OIM_OK) err = history_store(l);
     if (err == OIM_OK) err = ceilings_store(l);
     if (err == OIM_OK) err = reads_store(l);
     if (err == OIM_OK) return oim_sql_commit(l->db);
     oim_sql_rollback(l->db);
+    return err;
+}
+
+static int mysql_store(struct archive_lane *l, int32_t *lost)
+{
+    int err = patience(l, true);
+
+    if (err == OIM_OK) err = oim_sql_begin(l->db);
+    if (err != OIM_OK) return err;
+    err = transaction_write(l, lost);
+    patience(l, false);
     return err;
 }
 
