@@ -102,12 +102,17 @@ int oim_redis_add_argv(struct oim_redis *rds, int argc, const char **argv, const
     return added(rds, command, len);
 }
 
+static void disconnect(struct oim_redis *rds)
+{
+    if (rds->ctx) redisFree(rds->ctx);
+    rds->ctx = NULL;
+}
+
 static void drop(struct oim_redis *rds, const char *what, const char *why)
 {
     if (!rds->down) oim_log(OIM_LOG_WARN, "redis is away", "link=%s step=%s why=\"%s\"", rds->name, what, why);
     rds->down = true;
-    if (rds->ctx) redisFree(rds->ctx);
-    rds->ctx = NULL;
+    disconnect(rds);
 }
 
 static void circuit_open(struct oim_redis *rds)
@@ -157,8 +162,6 @@ static int connect_try(struct oim_redis *rds)
     }
     rds->generation++;
     rds->connected_at = oim_mono_ms();
-    if (rds->down) oim_log(OIM_LOG_INFO, "redis is back", "link=%s", rds->name);
-    rds->down = false;
     return OIM_OK;
 }
 
@@ -225,20 +228,27 @@ static const char *unable(const struct oim_redis *rds)
     return NULL;
 }
 
+static int done(struct oim_redis *rds)
+{
+    if (rds->down) oim_log(OIM_LOG_INFO, "redis is back", "link=%s", rds->name);
+    rds->down = false;
+    return OIM_OK;
+}
+
 int oim_redis_run(struct oim_redis *rds)
 {
     const char *why;
 
     if (rds->queued == 0 || rds->n_replies) return OIM_OK;
     if (room(rds) != OIM_OK) return OIM_ENOMEM;
-    if (rds->ctx && ended(rds)) drop(rds, "idle", "the server has closed the connection");
+    if (rds->ctx && ended(rds)) disconnect(rds);
     if (rds->ctx == NULL && connect_now(rds) != OIM_OK) {
         oim_redis_reset(rds);
         return OIM_EUNAVAIL;
     }
     if (flush(rds) == OIM_OK) {
         why = unable(rds);
-        if (why == NULL) return OIM_OK;
+        if (why == NULL) return done(rds);
         circuit_open(rds);
     } else {
         why = rds->ctx->err ? rds->ctx->errstr : "no memory";
