@@ -14,11 +14,13 @@
 
 #define NGX_HTTP_OPENIM_WRITE_TIMEOUT  10000
 #define NGX_HTTP_OPENIM_LINGER         2000
+#define NGX_HTTP_OPENIM_LINGER_QUIT    500
 #define NGX_HTTP_OPENIM_RETRY          20      /* Kafka's queue was full */
 
 /* clients do not synchronise within 5 s of the last time (gateway.md 9.3) */
 #define NGX_HTTP_OPENIM_RETIRE_AGE     5500
 #define NGX_HTTP_OPENIM_RETIRE_SPREAD  2000
+#define NGX_HTTP_OPENIM_RETIRE_QUIT    1000
 #define NGX_HTTP_OPENIM_RETIRE_WAIT    10000
 
 #define NGX_HTTP_OPENIM_RENEW_SPREAD   5000
@@ -292,6 +294,12 @@ ngx_http_openim_ws_read(ngx_event_t *rev)
         return;
     }
 
+    if (ws->paused && rev->pending_eof) {
+        /* gone, and what it sent is more than may wait */
+        ngx_http_openim_ws_abort(ws);
+        return;
+    }
+
     buf = ngx_http_openim_process.input;
 
     for (i = 0; ws->state == NGX_HTTP_OPENIM_WS_OPEN && !ws->paused; i++) {
@@ -553,7 +561,7 @@ ngx_http_openim_ws_binary(ngx_http_openim_ws_t *ws, u_char *data, size_t len)
 
     if (ws->call == NULL && ws->wait == NULL) {
 
-        rc = ngx_http_openim_request_handle(ws, data, len);
+        rc = ngx_http_openim_request_handle(ws, data, len, 0);
 
         if (rc == NGX_OK) {
             return;
@@ -605,6 +613,7 @@ void
 ngx_http_openim_ws_done(ngx_http_openim_ws_t *ws)
 {
     ngx_int_t                rc;
+    ngx_uint_t               late;
     ngx_http_openim_wait_t  *w;
 
     while (ws->state == NGX_HTTP_OPENIM_WS_OPEN && ws->call == NULL
@@ -618,7 +627,12 @@ ngx_http_openim_ws_done(ngx_http_openim_ws_t *ws)
             ws->wait_last = &ws->wait;
         }
 
-        rc = ngx_http_openim_request_handle(ws, w->data, w->len);
+        late = ws->blocked_at
+               && ngx_http_openim_left(ws->blocked_at
+                             + ngx_http_openim_process.conf->request_timeout)
+                  <= 0;
+
+        rc = ngx_http_openim_request_handle(ws, w->data, w->len, late);
 
         if (rc == NGX_AGAIN && ws->state == NGX_HTTP_OPENIM_WS_OPEN) {
 
@@ -634,6 +648,7 @@ ngx_http_openim_ws_done(ngx_http_openim_ws_t *ws)
             return;
         }
 
+        ws->blocked_at = 0;
         ws->nwait--;
         ws->wait_len -= w->len;
         ngx_free(w);
@@ -656,14 +671,25 @@ ngx_http_openim_ws_done(ngx_http_openim_ws_t *ws)
 }
 
 
-/* Kafka's queue is full: no more is read until it takes this one */
+/*
+ * Kafka's queue is full: no more is read until it takes this one, or until the
+ * client does not wait any longer.
+ */
 
 static void
 ngx_http_openim_ws_block(ngx_http_openim_ws_t *ws)
 {
     if (!ws->is_blocked) {
         ws->is_blocked = 1;
-        ngx_queue_insert_tail(&ngx_http_openim_ws_blocks, &ws->blocked);
+
+        if (ws->blocked_at) {
+            /* again: it keeps its place */
+            ngx_queue_insert_head(&ngx_http_openim_ws_blocks, &ws->blocked);
+
+        } else {
+            ws->blocked_at = ngx_current_msec | 1;
+            ngx_queue_insert_tail(&ngx_http_openim_ws_blocks, &ws->blocked);
+        }
     }
 
     if (!ws->paused) {
@@ -696,7 +722,7 @@ ngx_http_openim_ws_unblock_handler(ngx_event_t *ev)
 
         ngx_http_openim_ws_done(ws);
 
-        if (ws->is_blocked) {
+        if (ngx_queue_head(&ngx_http_openim_ws_blocks) == q) {
             /* still full: it set the timer again */
             return;
         }
@@ -1173,12 +1199,26 @@ ngx_http_openim_ws_timer_set(ngx_http_openim_ws_t *ws)
 }
 
 
+/*
+ * With nobody to come back to (a quit, no reload), there is no reason to stay:
+ * a young client will synchronise when it connects again after a while.
+ */
+
 void
 ngx_http_openim_ws_retire(ngx_http_openim_ws_t *ws)
 {
     ngx_msec_t  at, min, spread;
 
     if (ws->retiring || ws->state != NGX_HTTP_OPENIM_WS_OPEN) {
+        return;
+    }
+
+    if (ngx_exiting && !ngx_http_openim_replaced()) {
+        ws->retire = ngx_current_msec
+                     + ngx_random() % NGX_HTTP_OPENIM_RETIRE_QUIT;
+        ws->retiring = 1;
+
+        ngx_http_openim_ws_timer_set(ws);
         return;
     }
 
@@ -1358,7 +1398,8 @@ ngx_http_openim_ws_shutdown(ngx_http_openim_ws_t *ws)
 
     ws->state = NGX_HTTP_OPENIM_WS_LINGER;
 
-    ngx_add_timer(c->read, NGX_HTTP_OPENIM_LINGER);
+    ngx_add_timer(c->read, ngx_exiting ? NGX_HTTP_OPENIM_LINGER_QUIT
+                                       : NGX_HTTP_OPENIM_LINGER);
     ngx_post_event(c->read, &ngx_posted_events);
 }
 
@@ -1405,7 +1446,9 @@ ngx_http_openim_ws_destroy(ngx_http_openim_ws_t *ws)
         ngx_http_close_connection(c);
     }
 
-    if (ngx_exiting && ngx_http_openim_process.connections == 0) {
+    if (ngx_exiting && ngx_http_openim_process.connections == 0
+        && ngx_http_openim_process.stat->calls == 0)
+    {
         ngx_http_openim_redis_leave();
     }
 }

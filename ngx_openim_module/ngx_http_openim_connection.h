@@ -102,6 +102,7 @@ struct ngx_http_openim_ws_s {
     ngx_http_openim_wait_t     **wait_last;
     ngx_uint_t                   nwait;
     size_t                       wait_len;
+    ngx_msec_t                   blocked_at;    /* the first of them */
 
     ngx_http_openim_out_t       *out;
     ngx_http_openim_out_t      **out_last;

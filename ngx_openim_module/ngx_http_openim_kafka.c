@@ -14,6 +14,7 @@
 
 
 #define NGX_HTTP_OPENIM_KAFKA_EVENTS  1000   /* in one round of the loop */
+#define NGX_HTTP_OPENIM_KAFKA_POLL    1000   /* ms, if the pipe says nothing */
 
 
 typedef struct {
@@ -225,6 +226,12 @@ ngx_http_openim_kafka_watch(ngx_log_t *log)
 
     rd_kafka_queue_io_event_enable(kafka->queue, kafka->pipe[1], "1", 1);
 
+    /* the pipe tells of an empty queue that gets something: this one has been
+     * filled since rd_kafka_new() */
+
+    c->read->cancelable = 1;
+    ngx_add_timer(c->read, 1);
+
     return NGX_OK;
 }
 
@@ -336,6 +343,9 @@ ngx_http_openim_kafka_event_handler(ngx_event_t *ev)
     if (kafka->rk == NULL) {
         return;
     }
+
+    ev->timedout = 0;
+    ngx_add_timer(ev, NGX_HTTP_OPENIM_KAFKA_POLL);
 
     while (read(kafka->pipe[0], bytes, sizeof(bytes)) > 0) { /* void */ }
 

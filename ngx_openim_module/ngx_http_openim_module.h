@@ -203,6 +203,7 @@ ngx_int_t ngx_http_openim_zone_init(ngx_shm_zone_t *zone, void *data);
 ngx_http_openim_stat_t *ngx_http_openim_slots(ngx_shm_zone_t *zone,
     ngx_uint_t *n);
 ngx_uint_t ngx_http_openim_connections(void);
+ngx_uint_t ngx_http_openim_replaced(void);
 int64_t ngx_http_openim_now(void);           /* ms since 1970 */
 ngx_uint_t ngx_http_openim_is_admin(ngx_str_t *user_id);
 
@@ -229,7 +230,7 @@ void ngx_http_openim_call_end(ngx_http_openim_reply_t *reply);
 void ngx_http_openim_call_fail(uint64_t id, ngx_int_t code);
 ngx_int_t ngx_http_openim_uplink_send(ngx_http_openim_uplink_t *up);
 ngx_int_t ngx_http_openim_request_handle(ngx_http_openim_ws_t *ws,
-    u_char *data, size_t len);
+    u_char *data, size_t len, ngx_uint_t late);
 const char *ngx_http_openim_platform(ngx_int_t id);   /* NULL: unknown */
 
 /* _downlink.c */

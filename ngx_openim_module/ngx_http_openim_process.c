@@ -20,6 +20,7 @@
 
 static ngx_int_t ngx_http_openim_slot_take(ngx_shm_zone_t *zone,
     ngx_log_t *log);
+static ngx_uint_t ngx_http_openim_slot_alive(ngx_atomic_uint_t pid);
 
 
 ngx_http_openim_process_t  ngx_http_openim_process;
@@ -183,8 +184,8 @@ ngx_http_openim_slot_take(ngx_shm_zone_t *zone, ngx_log_t *log)
     for (i = 0; i < n; i++) {
         pid = stat[i].pid;
 
-        if (pid && (kill((ngx_pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH)
-            && pid != (ngx_atomic_uint_t) ngx_pid)
+        if (pid && pid != (ngx_atomic_uint_t) ngx_pid
+            && ngx_http_openim_slot_alive(pid))
         {
             continue;
         }
@@ -210,6 +211,47 @@ ngx_http_openim_slot_take(ngx_shm_zone_t *zone, ngx_log_t *log)
                   "openim: more than %ui worker processes", n);
 
     return NGX_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_http_openim_slot_alive(ngx_atomic_uint_t pid)
+{
+    return kill((ngx_pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH;
+}
+
+
+/*
+ * Whether this process is about to exit because of a reload: then there are
+ * more of us than one generation has.  The new ones were started before we were
+ * told; it is asked once.
+ */
+
+ngx_uint_t
+ngx_http_openim_replaced(void)
+{
+    ngx_uint_t               i, n, alive;
+    ngx_core_conf_t         *ccf;
+    ngx_http_openim_stat_t  *stat;
+
+    static ngx_int_t  replaced = -1;
+
+    if (replaced == -1) {
+        ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                               ngx_core_module);
+        stat = ngx_http_openim_slots(ngx_http_openim_process.conf->zone, &n);
+        alive = 0;
+
+        for (i = 0; i < n; i++) {
+            if (stat[i].pid && ngx_http_openim_slot_alive(stat[i].pid)) {
+                alive++;
+            }
+        }
+
+        replaced = (alive > (ngx_uint_t) ccf->worker_processes);
+    }
+
+    return replaced;
 }
 
 

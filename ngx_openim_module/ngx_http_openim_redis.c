@@ -77,6 +77,7 @@ typedef struct {
     ngx_uint_t               nkept;
 
     ngx_event_t              timeout;        /* of the oldest sent job */
+    ngx_event_t              leaving;
     ngx_event_t              heartbeat;
     ngx_msec_t               alive;          /* last heartbeat that arrived */
     ngx_msec_t               heard;          /* by the subscription */
@@ -84,6 +85,7 @@ typedef struct {
 
     unsigned                 known:1;        /* oim:gateways holds us */
     unsigned                 subscribed:1;   /* has been */
+    unsigned                 left:1;         /* no heartbeat any more */
 
     u_char                   sha[NGX_HTTP_OPENIM_SCRIPTS][40];
     u_char                   channel[sizeof("openim:gw:")
@@ -113,6 +115,9 @@ static void ngx_http_openim_redis_message(redisAsyncContext *ac, void *reply,
 static void ngx_http_openim_heartbeat(ngx_event_t *ev);
 static void ngx_http_openim_heartbeat_done(redisAsyncContext *ac, void *reply,
     void *data);
+static void ngx_http_openim_left(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_http_openim_leaving_handler(ngx_event_t *ev);
 
 static ngx_http_openim_job_t *ngx_http_openim_job_create(ngx_uint_t script,
     ngx_str_t *keys, ngx_uint_t nkeys, ngx_str_t *args, ngx_uint_t nargs);
@@ -168,6 +173,10 @@ ngx_http_openim_redis_init(ngx_cycle_t *cycle)
     rds->timeout.handler = ngx_http_openim_job_timeout;
     rds->timeout.data = rds;
     rds->timeout.log = cycle->log;
+
+    rds->leaving.handler = ngx_http_openim_leaving_handler;
+    rds->leaving.data = rds;
+    rds->leaving.log = cycle->log;
 
     rds->heartbeat.handler = ngx_http_openim_heartbeat;
     rds->heartbeat.data = rds;
@@ -579,7 +588,7 @@ ngx_http_openim_heartbeat(ngx_event_t *ev)
 
     ngx_add_timer(ev, NGX_HTTP_OPENIM_HEARTBEAT);
 
-    if (rds->command.state != NGX_HTTP_OPENIM_LINK_UP) {
+    if (rds->command.state != NGX_HTTP_OPENIM_LINK_UP || rds->left) {
         return;
     }
 
@@ -648,7 +657,10 @@ ngx_http_openim_heartbeat_done(redisAsyncContext *ac, void *reply, void *data)
 }
 
 
-/* The last connection of a process that ends is gone */
+/*
+ * The last connection of a process that ends is gone.  nginx waits for the
+ * timer, so that the command can be written.
+ */
 
 void
 ngx_http_openim_redis_leave(void)
@@ -659,11 +671,31 @@ ngx_http_openim_redis_leave(void)
     rds = &ngx_http_openim_redis;
     gateway = &ngx_http_openim_process.gateway;
 
-    if (rds->command.state == NGX_HTTP_OPENIM_LINK_UP) {
-        redisAsyncCommand(rds->command.ac, NULL, NULL,
-                          "ZREM oim:gateways %b",
-                          gateway->data, gateway->len);
+    if (rds->command.state != NGX_HTTP_OPENIM_LINK_UP || rds->left) {
+        return;
     }
+
+    rds->left = 1;
+
+    redisAsyncCommand(rds->command.ac, ngx_http_openim_left, NULL,
+                      "ZREM oim:gateways %b", gateway->data, gateway->len);
+
+    ngx_add_timer(&rds->leaving, 500);
+}
+
+
+static void
+ngx_http_openim_left(redisAsyncContext *ac, void *reply, void *data)
+{
+    if (ngx_http_openim_redis.leaving.timer_set) {
+        ngx_del_timer(&ngx_http_openim_redis.leaving);
+    }
+}
+
+
+static void
+ngx_http_openim_leaving_handler(ngx_event_t *ev)
+{
 }
 
 

@@ -50,7 +50,7 @@ static ngx_int_t ngx_http_openim_request_subscribe(ngx_http_openim_ws_t *ws,
 static void ngx_http_openim_request_answer(ngx_http_openim_ws_t *ws,
     ngx_http_openim_envelope_req_t *req, ngx_int_t code);
 static ngx_int_t ngx_http_openim_request_dispatch(ngx_http_openim_ws_t *ws,
-    ngx_http_openim_envelope_req_t *req);
+    ngx_http_openim_envelope_req_t *req, ngx_uint_t late);
 
 static void ngx_http_openim_uplink_write(struct oim_wire_writer *w,
     ngx_http_openim_uplink_t *up);
@@ -113,12 +113,13 @@ ngx_http_openim_platform(ngx_int_t id)
 /*
  * One binary message of an OPEN connection that waits for nothing.  NGX_OK: it
  * was answered, or ws->call waits for the answer; NGX_AGAIN: Kafka's queue is
- * full, give it again later; NGX_ERROR: drop the connection.
+ * full, give it again later (not if late is set: then that is the answer);
+ * NGX_ERROR: drop the connection.
  */
 
 ngx_int_t
 ngx_http_openim_request_handle(ngx_http_openim_ws_t *ws, u_char *data,
-    size_t len)
+    size_t len, ngx_uint_t late)
 {
     u_char                          *scratch;
     ngx_int_t                        rc;
@@ -177,7 +178,7 @@ ngx_http_openim_request_handle(ngx_http_openim_ws_t *ws, u_char *data,
         rc = NGX_ERROR;
 
     } else {
-        rc = ngx_http_openim_request_dispatch(ws, &req);
+        rc = ngx_http_openim_request_dispatch(ws, &req, late);
     }
 
     if (scratch) {
@@ -190,7 +191,7 @@ ngx_http_openim_request_handle(ngx_http_openim_ws_t *ws, u_char *data,
 
 static ngx_int_t
 ngx_http_openim_request_dispatch(ngx_http_openim_ws_t *ws,
-    ngx_http_openim_envelope_req_t *req)
+    ngx_http_openim_envelope_req_t *req, ngx_uint_t late)
 {
     ngx_int_t                   rc;
     ngx_http_openim_call_t     *call;
@@ -256,7 +257,7 @@ ngx_http_openim_request_dispatch(ngx_http_openim_ws_t *ws,
             ngx_http_openim_call_forget(call);
         }
 
-        if (rc == NGX_AGAIN) {
+        if (rc == NGX_AGAIN && !late) {
             return NGX_AGAIN;
         }
 
@@ -465,7 +466,10 @@ ngx_http_openim_request_answer(ngx_http_openim_ws_t *ws,
 }
 
 
-/* The record.  NGX_OK, or as ngx_http_openim_kafka_produce() */
+/*
+ * The record.  NGX_OK, or as ngx_http_openim_kafka_produce().  An operation ID
+ * that is no UTF-8, which no protobuf string may hold, is for the reply only.
+ */
 
 ngx_int_t
 ngx_http_openim_uplink_send(ngx_http_openim_uplink_t *up)
@@ -474,6 +478,10 @@ ngx_http_openim_uplink_send(ngx_http_openim_uplink_t *up)
     size_t                   len;
     ngx_int_t                rc;
     struct oim_wire_writer   w;
+
+    if (!oim_wire_utf8(up->operation_id.data, up->operation_id.len)) {
+        ngx_str_null(&up->operation_id);
+    }
 
     w.data = NULL;
     w.cap = 0;
@@ -638,11 +646,17 @@ ngx_http_openim_call_create(ngx_http_openim_ws_t *ws, ngx_http_request_t *r,
 
         call->msg_incr.data = p;
         call->msg_incr.len = req->msg_incr.len;
-        p = ngx_cpymem(p, req->msg_incr.data, req->msg_incr.len);
+
+        if (req->msg_incr.len) {
+            p = ngx_cpymem(p, req->msg_incr.data, req->msg_incr.len);
+        }
 
         call->operation_id.data = p;
         call->operation_id.len = req->operation_id.len;
-        ngx_memcpy(p, req->operation_id.data, req->operation_id.len);
+
+        if (req->operation_id.len) {
+            ngx_memcpy(p, req->operation_id.data, req->operation_id.len);
+        }
     }
 
     timeout = ngx_http_openim_process.conf->request_timeout;

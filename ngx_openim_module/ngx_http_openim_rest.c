@@ -11,6 +11,8 @@
 
 #include "ngx_http_openim_module.h"
 
+#include "oim_wire.h"
+
 
 #define NGX_HTTP_OPENIM_BODY_MIN  2048
 #define NGX_HTTP_OPENIM_UUID_LEN  36
@@ -96,7 +98,11 @@ ngx_http_openim_rest_handler(ngx_http_request_t *r)
                                      sizeof("\"Options Request!\"") - 1);
     }
 
-    if (r->method != NGX_HTTP_POST) {
+    /* a path that is no UTF-8 fits no route, and no record */
+
+    if (r->method != NGX_HTTP_POST
+        || !oim_wire_utf8(r->uri.data, r->uri.len))
+    {
         rc = ngx_http_discard_request_body(r);
 
         return rc != NGX_OK ? rc
