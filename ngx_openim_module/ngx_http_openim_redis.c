@@ -928,6 +928,7 @@ ngx_http_openim_job_create(ngx_uint_t script, ngx_str_t *keys,
 {
     u_char                 *p;
     size_t                  size;
+    ngx_str_t              *value;
     ngx_uint_t              i;
     ngx_http_openim_job_t  *job;
 
@@ -964,11 +965,15 @@ ngx_http_openim_job_create(ngx_uint_t script, ngx_str_t *keys,
     job->argc = 3;
 
     for (i = 0; i < nkeys + nargs; i++) {
+        value = (i < nkeys) ? &keys[i] : &args[i - nkeys];
+
         job->argv[job->argc] = (char *) p;
-        job->lens[job->argc] = (i < nkeys) ? keys[i].len : args[i - nkeys].len;
-        p = ngx_cpymem(p, (i < nkeys) ? keys[i].data : args[i - nkeys].data,
-                       job->lens[job->argc]);
+        job->lens[job->argc] = value->len;
         job->argc++;
+
+        if (value->len) {
+            p = ngx_cpymem(p, value->data, value->len);
+        }
     }
 
     return job;
