@@ -1,9 +1,16 @@
-"""Bytes on a socket, for tests that must be wrong on purpose: gob and JSON envelopes, gzip, single frames, one-byte writes."""
+"""Bytes on a socket, for tests that must be wrong on purpose: gob and JSON envelopes, gzip, single frames, one-byte writes.
+
+The instance under test (PLACE, workers()) is the one of `./build.sh env`.
+"""
 
 import base64
 import gzip
 import json
 import os
+import re
+import signal
+import socket
+import subprocess
 import sys
 import time
 from urllib.parse import urlencode
@@ -92,14 +99,16 @@ class Place:
         return name
 
     def url(self, user, platform=5, **more):
-        query = {"sendID": user, "token": self.client.user_token(user, platform), "platformID": platform, "operationID": "module",
-                 "isBackground": "false"}
+        if "token" not in more:
+            more["token"] = self.client.user_token(user, platform)
+        query = {"sendID": user, "platformID": platform, "operationID": "module", "isBackground": "false"}
         query.update(more)
         return f"{self.ws}/?{urlencode(query)}"
 
-    def open(self, user, kind="js", compressed=False, platform=5):
-        """kind js (JSON) or go (gob)"""
-        more = {"sdkType": kind} if kind == "js" else {}
+    def open(self, user, kind="js", compressed=False, platform=5, **more):
+        """kind js (JSON) or go (gob); more: of the query"""
+        if kind == "js":
+            more["sdkType"] = kind
         if compressed:
             more["compression"] = "gzip"
         status, _, body, link = ws.connect(self.url(user, platform, **more))
@@ -161,3 +170,110 @@ class Talk:
         end = self.link.ending(REPLY)
         assert end is not None, "connection stays open"
         assert code in ("any", end["code"]), f"close code {end['code']}, expected {code}"
+
+    def background(self, flag):
+        answer = self.ask(2004, "SetAppBackgroundStatusReq", {"userID": self.user, "isBackground": flag})
+        assert answer["errCode"] == 0 and not answer["data"], answer
+
+    def pushed(self):
+        """clientMsgID of the next message that is pushed"""
+        while True:
+            answer = self.reply("")
+            if answer["reqIdentifier"] == 2001:
+                push = pb.decode("PushMessages", answer["data"])
+                if push.get("msgs"):
+                    return next(iter(push["msgs"].values()))["Msgs"][0]["clientMsgID"]
+
+
+ENV = os.environ
+PLACE = Place("http://" + ENV["OPENIM_REST_ADDRESS"], "ws://" + ENV["OPENIM_WS_ADDRESS"], ENV.get("OPENIM_SECRET", "openIM123"),
+              ENV.get("OPENIM_ADMIN", "imAdmin"))
+WAYS = [("js", False), ("js", True), ("go", False), ("go", True)]
+
+
+def workers():
+    """The pid of nginx, and those of its worker processes."""
+    with open(os.path.join(ENV["VAR"], "run", "nginx.pid"), encoding="ascii") as file:
+        pid = int(file.readline())
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return pid, set(file.read().split())
+
+
+def message(user, peer, name, content=b'{"content":"x"}'):
+    return {"sendID": user, "recvID": peer, "clientMsgID": name, "senderPlatformID": 5, "sessionType": 1, "msgFrom": 100,
+            "contentType": 101, "content": content, "createTime": int(time.time() * 1000), "status": 1}
+
+
+def one_byte_at_a_time(sock, data, pause=0.0005):
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in data:
+        sock.sendall(bytes([byte]))
+        time.sleep(pause)
+
+
+def upgrade(url, sock=None):
+    """The bare socket of a connection that nobody reads from, after its 101, and what came behind that."""
+    host, target = url.split("/", 3)[2:]
+    sock = sock or socket.socket()
+    sock.settimeout(REPLY)
+    sock.connect((host.split(":")[0], int(host.split(":")[1])))
+    sock.sendall((f"GET /{target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n").encode())
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = sock.recv(4096)
+        assert more, f"closed after {data!r}"
+        data += more
+    assert data.startswith(b"HTTP/1.1 101"), data
+    return sock, data.split(b"\r\n\r\n", 1)[1]
+
+
+class SmallNginx:
+    """A second nginx of the same build on free ports, with the same configuration but for `settings` (http level)."""
+
+    def __init__(self, settings):
+        self.var, self.settings = ENV["VAR"], settings
+        self.log = os.path.join(self.var, "log", "nginx-small.log")
+
+    def __enter__(self):
+        with open(os.path.join(self.var, "nginx", "nginx.conf"), encoding="utf-8") as file:
+            conf = file.read()
+        ports = []
+        for name in ("OPENIM_WS_ADDRESS", "OPENIM_REST_ADDRESS"):
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", 0))
+                ports.append(sock.getsockname()[1])
+            conf = conf.replace(f"listen      {ENV[name]};", f"listen 127.0.0.1:{ports[-1]};")
+        conf = re.sub(r"(?m)^worker_processes .*", "worker_processes 1;", conf)
+        conf = re.sub(r"(?m)^pid .*", f"pid {self.var}/run/nginx-small.pid;", conf)
+        conf = re.sub(r"(?m)^error_log .*", f"error_log {self.log} warn;", conf)
+        conf = re.sub(r"(?m)^http \{", "http {\n" + self.settings, conf)
+        path = os.path.join(self.var, "nginx", "small.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(conf)
+        program = os.path.join(ENV["BUILD"], "bin", "nginx")
+        environment = {**ENV, "ASAN_OPTIONS": "detect_odr_violation=0", "LSAN_OPTIONS": "suppressions=" + os.path.join(
+            os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "dev", "lsan.supp")}
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([program if os.path.exists(program) else "/usr/sbin/nginx", "-p", os.path.dirname(path), "-c",
+                                             path, "-g", "daemon off;"], env=environment, stderr=log)
+        self.place = Place(f"http://127.0.0.1:{ports[1]}", f"ws://127.0.0.1:{ports[0]}", PLACE.client.secret, PLACE.client.admin)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.place.client.new_admin_token()
+                return self.place
+            except (OSError, RuntimeError) as error:
+                if time.monotonic() > deadline:
+                    self.__exit__()
+                    raise AssertionError(f"second nginx: {error}") from error
+                time.sleep(0.1)
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGQUIT)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired as error:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError("second nginx does not end") from error
