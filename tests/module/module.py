@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import sys
+import time
 
 import life
 import rest
@@ -325,7 +326,19 @@ def test_a_slow_reader_is_closed_and_costs_nobody_else():
     talk.lives()
 
 
+def settled():
+    """Waits for the workers of before a reload to end: then an end of one is a crash."""
+    since, last = time.monotonic(), None
+    deadline = since + 20
+    while time.monotonic() < min(since + 1.5, deadline):
+        now = workers()[1]
+        if now != last:
+            since, last = time.monotonic(), now
+        time.sleep(0.05)
+
+
 def main():
+    settled()
     found = {**globals(), **vars(rest), **vars(life)}
     tests = [(n, f) for n, f in found.items() if n.startswith("test_") and (len(sys.argv) < 2 or any(a in n for a in sys.argv[1:]))]
     passed = failed = 0

@@ -36,5 +36,12 @@ else
     echo 'ok no report of a sanitizer'
     total=$((total + 1))
 fi
+if grep -ah 'exited on signal' "$OPENIM_VAR"/log/nginx*.log; then
+    echo 'not ok a process of nginx ended by a signal'
+    bad=$((bad + 1))
+else
+    echo 'ok no process of nginx ended by a signal'
+    total=$((total + 1))
+fi
 echo "$total passed, $bad failed"
 ((bad == 0))
