@@ -113,7 +113,7 @@ def gone(pids, seconds):
 
 
 class Held:
-    """logic is stopped meanwhile: what is asked stays under way."""
+    """logic is stopped meanwhile: what is asked stays under way. After 6 s Kafka takes it for dead, and it begins anew."""
 
     def __enter__(self):
         with open(os.path.join(ENV["VAR"], "run", "openim-logic.pid"), encoding="ascii") as file:
@@ -140,18 +140,19 @@ def test_reload_sends_clients_away_and_serves_new_ones():
     again.lives()
 
 
-def leave(signaled, seconds):
-    """Idle clients get 1001 soon, one with a request gets its reply first; returns when the old workers are gone."""
+def leave(signaled, age):
+    """Idle clients of that age get 1001 soon, one with a request gets its reply first. Returns the workers that have to end."""
     talks = [PLACE.open(PLACE.user(), *WAYS[n % 4]) for n in range(12)]
     for talk in talks:
         talk.lives()
     busy, old = talks.pop(), workers()[1]
+    time.sleep(age)
     with Held():
         busy.link.send(ws.BINARY, busy.pack(1001, pb.encode("GetMaxSeqReq", {"userID": busy.user}), "under way"))
         time.sleep(0.2)
         signaled()
         for talk in talks:
-            end = talk.link.ending(seconds)
+            end = talk.link.ending(2.5)
             assert end and end["code"] == 1001, end
         time.sleep(0.5)
         assert not busy.link.ended and workers()[1] & old
@@ -169,12 +170,12 @@ def quit_workers():
 
 
 def test_quit_waits_for_requests_under_way():
-    gone(leave(quit_workers, 2.5), 5)
+    gone(leave(quit_workers, 0), 5)
     PLACE.open(PLACE.user()).lives()
 
 
 def test_reload_waits_for_requests_under_way():
-    gone(leave(lambda: os.kill(workers()[0], signal.SIGHUP), 8.5), 8)
+    gone(leave(lambda: os.kill(workers()[0], signal.SIGHUP), 6), 8)
     PLACE.open(PLACE.user()).lives()
 
 
