@@ -38,6 +38,7 @@ class Link:
         query = urlencode({"sendID": user, "token": token, "platformID": PLATFORM, "operationID": "fault",
                            "isBackground": "false", "isMsgResp": "true", "sdkType": "js"})
         self.user, self.pushed, self.count, self.base, self.seqs = user, pushed, 0, {}, {}
+        self.twice, self.late = 0, 0
         try:
             status, _, _, self.connection = ws.connect(f"{url}/?{query}", timeout=REPLY)
         except OSError as error:
@@ -101,8 +102,13 @@ class Link:
         if self.pushed and envelope["reqIdentifier"] == 2001 and envelope["data"]:
             for name, batch in pb.decode("PushMessages", base64.b64decode(envelope["data"])).get("msgs", {}).items():
                 for message in batch.get("Msgs", []):
-                    self.seqs.setdefault(name, set()).add(message.get("seq"))
+                    self._mark(self.seqs.setdefault(name, set()), message.get("seq", 0))
                     self.pushed(name, message)
+
+    def _mark(self, seqs, seq):
+        self.twice += seq in seqs
+        self.late += bool(seqs) and seq < max(seqs)
+        seqs.add(seq)
 
     def close(self):
         self.connection.close()
@@ -115,7 +121,7 @@ class Chat(threading.Thread):
         self.acked, self.order, self.pushes, self.errors = {}, [], {}, {}
         self.last_ack, self.unfinished = 0, None
         self.stop, self.silent, self.leave = threading.Event(), threading.Event(), threading.Event()
-        self.token, self.link = None, None
+        self.token, self.link, self.links = None, None, []
 
     def run(self):
         number, due = 0, time.monotonic()
@@ -168,6 +174,7 @@ class Chat(threading.Thread):
             if self.token is None:
                 self.token = self.place.token(self.user)
             self.link = Link(self.place.ws, self.user, self.token, self.pushed)
+            self.links.append(self.link)
             self.link.synchronise()
         except Lost as error:
             self.drop()

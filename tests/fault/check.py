@@ -50,8 +50,9 @@ def unpushed(chat, name, newest, patience=12):
         time.sleep(0.1)
 
 
-def judge(place, mysql, chats, settle=60):
-    """Findings, as lines. The archive has `settle` seconds to catch up."""
+def judge(place, mysql, chats, forgotten=False, settle=60):
+    """Findings, as lines. The archive has `settle` seconds to catch up. forgotten: nobody is left who knows what was pushed before, so
+    that another connection of a user may be pushed it again."""
     found, pairs = [], {}
     for chat in chats:
         pairs.setdefault(conversation(chat.user, chat.peer), []).append(chat)
@@ -90,7 +91,10 @@ def judge(place, mysql, chats, settle=60):
             wrong = [s for s, m in pushed.items() if m != held.get(s)]
             if wrong:
                 found.append(f"{name}: {chat.user} was pushed other messages than history holds at seqs {wrong[:5]}")
-            if len(seqs) != len(set(seqs)):
+            late, twice = sum(link.late for link in chat.links), sum(link.twice for link in chat.links)
+            if late or twice:
+                found.append(f"{name}: {chat.user} was pushed {late} messages behind newer ones, {twice} twice on one connection")
+            if len(seqs) != len(set(seqs)) and not forgotten:
                 found.append(f"{name}: {chat.user} was pushed {len(seqs) - len(set(seqs))} messages twice")
     return found
 

@@ -9,6 +9,7 @@ closing line.
 
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 ENV = os.environ
 VAR, BUILD = ENV["VAR"], ENV["BUILD"]
 PAIRS, RATE, CALM = 5, 200, 3
+PARTITIONS = int(ENV.get("OPENIM_PARTITIONS", "8"))
 RUN = format(int(time.time() * 1000), "x")
 
 
@@ -99,8 +101,10 @@ def reloaded_nginx(_):
 
 def paused_logic(_):
     """A second logic takes over from one that is stopped; the first wakes up and must not speak for the partitions."""
-    second = subprocess.Popen([os.path.join(BUILD, "bin", "openim-logic"), "-c", os.path.join(ROOT, "config", "openim.conf")],
-                              stderr=open(os.path.join(VAR, "log", "logic-second.log"), "w", encoding="utf-8"))
+    second_log = os.path.join(VAR, "log", "logic-second.log")
+    with open(second_log, "w", encoding="utf-8") as file:
+        second = subprocess.Popen([os.path.join(BUILD, "bin", "openim-logic"), "-c", os.path.join(ROOT, "config", "openim.conf")],
+                                  stderr=file)
     try:
         time.sleep(3)                       # both share the partitions
         first = pid_of("logic")
@@ -108,33 +112,80 @@ def paused_logic(_):
         time.sleep(12)                      # Kafka's session time-out is 6 s
         kill(first, signal.SIGCONT)
         time.sleep(4)
+        with open(second_log, encoding="utf-8") as file:
+            taken = set(re.findall(r"partition taken.* topic=msg partition=(\d+)", file.read()))
+        if len(taken) < PARTITIONS:
+            raise RuntimeError(f"the second logic took only partitions {sorted(taken)}")
+        if pid_of("logic") == first:
+            raise RuntimeError("the first logic went on after its pause")
     finally:
         second.terminate()
         second.wait()
 
 
+def behind(_):
+    """Redis loses its data and logic dies while the archive is behind: seqs go on where openim.stored ends."""
+    archive = pid_of("archive")
+    kill(archive, signal.SIGSTOP)
+    try:
+        time.sleep(2)
+        kill(pid_of("logic"))
+        killed_server("redis", away=0.5, wipe=("*",))(None)
+        time.sleep(4)
+    finally:
+        kill(archive, signal.SIGCONT)
+
+
+def everything(_):
+    """All servers and workers are killed in one moment, then all of them come back."""
+    pids = [pid_of(part) for part in OURS + SERVERS]
+    pids += [child for pid in pids for child in children(pid)]
+    for pid in pids:
+        try:
+            kill(pid)
+        except ProcessLookupError:
+            pass
+    until("the end of all", 10, lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+    build("start", *SERVERS[:4])
+    build("start", *SERVERS[4:], *OURS)
+
+
+OURS, SERVERS = ("logic", "archive", "nginx"), ("kafka", "redis", "mariadb", "postgres", "ferretdb")
+
+# Which server comes when, and which parts must say what they wait for before it does
+ARRIVALS = (
+    ("mariadb", {"logic": "waiting for mysql", "archive": "waiting for mysql", "nginx": "redis commands down"}),
+    ("postgres", {}),
+    ("ferretdb", {"logic": "waiting for kafka", "archive": "mongo is away"}),
+    ("redis", {"archive": "waiting for kafka"}),
+    ("kafka", {}),
+)
+
+
 def started_first(_):
     """Workers and nginx before their servers: they wait and say so, none of them ends."""
-    ours, servers = ("logic", "archive", "nginx"), ("kafka", "redis", "mariadb", "postgres", "ferretdb")
-    build("stop", *ours)
-    build("stop", *servers)
-    said = {part: os.path.getsize(log_of(part)) for part in ours}
-    build("start", *ours)
-    pids = {part: pid_of(part) for part in ours}
-    time.sleep(5)
-    for part in ours:
-        if pid_of(part) != pids[part]:
-            raise RuntimeError(f"{part} ended while its servers were away")
-        with open(log_of(part), encoding="utf-8", errors="replace") as file:
-            file.seek(said[part])
-            text = file.read()
-        if not any(word in text for word in ("waiting for", "is away", "waits for", "down:")):
-            raise RuntimeError(f"{part} does not say that it waits")
-    build("start", *servers[:4])
-    build("start", *servers[4:])
-    for part in ours:
-        if pid_of(part) != pids[part]:
-            raise RuntimeError(f"{part} ended while its servers came")
+    build("stop", *OURS)
+    build("stop", *SERVERS)
+    said = {part: os.path.getsize(log_of(part)) for part in OURS}
+    build("start", *OURS)
+    pids = {part: pid_of(part) for part in OURS}
+    for server, words in ARRIVALS:
+        for part, text in words.items():
+            until(f'"{text}" of {part}', 10, lambda part=part, text=text: text in log_since(part, said[part]))
+        build("start", server)
+        ended = [part for part in OURS if not _is_running(part, pids[part])]
+        if ended:
+            raise RuntimeError(f"{ended} did not wait for {server}")
+
+
+def _is_running(part, pid):
+    return pid_of(part) == pid and os.path.exists(f"/proc/{pid}")
+
+
+def log_since(part, offset):
+    with open(log_of(part), encoding="utf-8", errors="replace") as file:
+        file.seek(offset)
+        return file.read()
 
 
 def log_of(part):
@@ -154,12 +205,17 @@ FAULTS = {
     "mariadb": killed_server("mariadb"),
     "mongo": killed_server("ferretdb"),
     "postgres": killed_server("postgres"),
+    "behind": behind,
+    "everything": everything,
     "started-first": started_first,
 }
 
 # Seconds until everybody is served again after the repair. A worker that starts again gets its partitions at once: Kafka's session
 # time-out is 6 s.
 LIMITS = {"logic": 4}
+
+# Gateways and logic die together: what logic says again was perhaps heard.
+FORGETTING = ("everything",)
 
 
 def one(place, mysql, name):
@@ -181,7 +237,7 @@ def one(place, mysql, name):
     for chat in chats:
         chat.silent.wait(150)
     try:
-        found = judge(place, mysql, chats)
+        found = judge(place, mysql, chats, forgotten=name in FORGETTING)
     finally:
         for chat in chats:
             chat.leave.set()
