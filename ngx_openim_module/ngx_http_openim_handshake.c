@@ -739,6 +739,7 @@ ngx_http_openim_handshake_send_101(ngx_http_request_t *r)
     }
 
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
     r->headers_out.content_length_n = -1;
 
     return ngx_http_send_header(r);
