@@ -51,7 +51,7 @@ static redisContext *connect_to(const struct oim_conf *conf)
 static void listen_on(redisContext *ctx, const volatile bool *stop, void (*message)(void *arg, const char *data, size_t len), void *arg)
 {
     redisSetTimeout(ctx, (struct timeval){.tv_usec = TICK_MS * 1000});
-    redisEnableKeepAlive(ctx);
+    if (ctx->connection_type == REDIS_CONN_TCP) redisEnableKeepAlive(ctx); /* an error on a unix socket */
     while (!*stop) {
         redisReply *reply;
 
