@@ -804,7 +804,8 @@ ngx_http_openim_ws_respond(ngx_http_openim_ws_t *ws,
     if (packet == NULL) {
         ngx_log_error(NGX_LOG_ERR, ws->connection->log, 0,
                       "openim: reply of %uz bytes not sent, user=%V op=%V",
-                      resp->data.len, &ws->user_id, &resp->operation_id);
+                      resp->data.len, &ws->user_id,
+                      ngx_http_openim_loggable(&resp->operation_id));
 
         resp->err_code = NGX_HTTP_OPENIM_E_INTERNAL;
         resp->err_msg = *ngx_http_openim_error_msg(resp->err_code);

@@ -417,7 +417,7 @@ ngx_http_openim_downlink_push(const uint8_t *data, size_t len)
         ngx_http_openim_count(ignored);
         ngx_log_error(NGX_LOG_ERR, ngx_http_openim_process.log, 0,
                       "openim: push of reqIdentifier %D ignored, op=%V",
-                      push.req, &push.operation_id);
+                      push.req, ngx_http_openim_loggable(&push.operation_id));
         return NGX_OK;
     }
 
@@ -509,7 +509,8 @@ ngx_http_openim_push_one(ngx_http_openim_ws_t *ws, void *data)
             ngx_http_openim_count(dropped);
             ngx_log_error(NGX_LOG_ERR, ngx_http_openim_process.log, 0,
                           "openim: push of %uz bytes not sent, op=%V",
-                          push->payload.len, &push->operation_id);
+                          push->payload.len,
+                          ngx_http_openim_loggable(&push->operation_id));
             return;
         }
     }

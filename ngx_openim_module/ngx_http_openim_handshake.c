@@ -582,8 +582,11 @@ ngx_http_openim_handshake_refuse(ngx_http_request_t *r,
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "openim: refused, code=%i why=\"%V\" user=%V op=%V",
-                  err->code, err->dlt.len ? &err->dlt : &err->msg,
-                  &ctx->args.send_id, &ctx->operation_id);
+                  err->code,
+                  ngx_http_openim_loggable(err->dlt.len ? &err->dlt
+                                                        : &err->msg),
+                  ngx_http_openim_loggable(&ctx->args.send_id),
+                  ngx_http_openim_loggable(&ctx->operation_id));
 
     p = ngx_pnalloc(r->pool, NGX_HTTP_OPENIM_FRAME_HEAD_MAX
                              + NGX_HTTP_OPENIM_RESULT_MAX);
@@ -963,6 +966,6 @@ ngx_http_openim_handshake_event(ngx_http_openim_ws_t *ws,
         /* others of the user stay until somebody else connects */
         ngx_log_error(NGX_LOG_WARN, ws->connection->log, 0,
                       "openim: login policy not applied, user=%V op=%V",
-                      &ws->user_id, operation_id);
+                      &ws->user_id, ngx_http_openim_loggable(operation_id));
     }
 }

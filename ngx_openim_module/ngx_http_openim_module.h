@@ -206,6 +206,7 @@ ngx_uint_t ngx_http_openim_connections(void);
 ngx_uint_t ngx_http_openim_replaced(void);
 int64_t ngx_http_openim_now(void);           /* ms since 1970 */
 ngx_uint_t ngx_http_openim_is_admin(ngx_str_t *user_id);
+ngx_str_t *ngx_http_openim_loggable(ngx_str_t *text);
 
 /* _handshake.c */
 ngx_int_t ngx_http_openim_mask_handler(ngx_http_request_t *r);

@@ -303,3 +303,33 @@ ngx_http_openim_is_admin(ngx_str_t *user_id)
 
     return 0;
 }
+
+
+/*
+ * What a client said, fit for a log line: one line of at most 64 bytes.  The
+ * result is good for the log call that it is an argument of.
+ */
+
+ngx_str_t *
+ngx_http_openim_loggable(ngx_str_t *text)
+{
+    size_t      i;
+    ngx_str_t  *out;
+
+    static u_char      data[4][64];
+    static ngx_str_t   texts[4];
+    static ngx_uint_t  n;
+
+    n = (n + 1) % 4;
+
+    out = &texts[n];
+    out->data = data[n];
+    out->len = ngx_min(text->len, sizeof(data[n]));
+
+    for (i = 0; i < out->len; i++) {
+        out->data[i] = (text->data[i] < 0x20 || text->data[i] == 0x7f)
+                       ? '.' : text->data[i];
+    }
+
+    return out;
+}

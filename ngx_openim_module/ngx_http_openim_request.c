@@ -174,7 +174,8 @@ ngx_http_openim_request_handle(ngx_http_openim_ws_t *ws, u_char *data,
     {
         ngx_log_error(NGX_LOG_INFO, c->log, 0,
                       "openim: envelope of another user, user=%V op=%V",
-                      &ws->user_id, &req.operation_id);
+                      &ws->user_id,
+                      ngx_http_openim_loggable(&req.operation_id));
         rc = NGX_ERROR;
 
     } else {
@@ -207,7 +208,8 @@ ngx_http_openim_request_dispatch(ngx_http_openim_ws_t *ws,
     if (rt->req == 0) {
         ngx_log_error(NGX_LOG_INFO, ws->connection->log, 0,
                       "openim: unknown reqIdentifier %D, user=%V op=%V",
-                      req->req, &ws->user_id, &req->operation_id);
+                      req->req, &ws->user_id,
+                      ngx_http_openim_loggable(&req->operation_id));
         return NGX_ERROR;
     }
 
@@ -547,7 +549,13 @@ ngx_http_openim_uplink_write(struct oim_wire_writer *w,
     ngx_http_openim_uplink_str(w, 6, &up->path);
     ngx_http_openim_uplink_str(w, 7, &up->user_id);
     ngx_http_openim_uplink_int(w, 8, (uint64_t) (int64_t) up->platform_id);
-    ngx_http_openim_uplink_str(w, 9, &up->operation_id);
+
+    /* a worker refuses a whole record for one bad string */
+
+    if (oim_wire_utf8(up->operation_id.data, up->operation_id.len)) {
+        ngx_http_openim_uplink_str(w, 9, &up->operation_id);
+    }
+
     ngx_http_openim_uplink_int(w, 10, up->conn_id);
     oim_wire_varint(w, 11, now);
 
@@ -824,9 +832,9 @@ ngx_http_openim_call_deadline(ngx_event_t *ev)
 
         ngx_log_error(NGX_LOG_WARN, ev->log, 0,
                       "openim: no answer in time, op=%V req=%D",
-                      call->request
+                      ngx_http_openim_loggable(call->request
                           ? &ngx_http_openim_ctx(call->request)->operation_id
-                          : &call->operation_id,
+                          : &call->operation_id),
                       call->req);
 
         ngx_http_openim_call_fail(call->node.key, NGX_HTTP_OPENIM_E_INTERNAL);

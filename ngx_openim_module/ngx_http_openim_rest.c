@@ -13,6 +13,8 @@
 
 #include "oim_wire.h"
 
+#include "oim_wire.h"
+
 
 #define NGX_HTTP_OPENIM_BODY_MIN  2048
 #define NGX_HTTP_OPENIM_UUID_LEN  36
@@ -495,6 +497,16 @@ ngx_http_openim_rest_forward(ngx_http_request_t *r)
     ngx_http_openim_uplink_t   up;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_openim_module);
+
+    if (!oim_wire_utf8(r->uri.data, r->uri.len)) {
+        /* no route, and no record either */
+        ngx_http_openim_rest_finalize(r,
+            ngx_http_openim_rest_send(r, NGX_HTTP_NOT_FOUND,
+                                      &ngx_http_openim_type_text,
+                                      (u_char *) "404 page not found",
+                                      sizeof("404 page not found") - 1));
+        return;
+    }
 
     ctx->call = ngx_http_openim_call_rest(r);
     if (ctx->call == NULL) {
