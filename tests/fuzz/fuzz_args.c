@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (rc == NGX_OK) {
         CHECK(args.send_id.len != 0 && args.token.len != 0 && args.operation_id.len != 0);
-        CHECK(args.platform_id >= 1 && args.platform_id <= NGX_HTTP_OPENIM_PLATFORM_MAX);
+        CHECK(args.platform_id >= 1 && args.platform_id <= NGX_HTTP_OPENIM_PLATFORM_ARG);
         CHECK(fuzz_within(args.send_id, block, room, NULL, 0));
         CHECK(fuzz_within(args.token, block, room, NULL, 0));
         err.code = 1502; /* a text with what came from outside */
