@@ -317,6 +317,7 @@ static void
 ngx_http_openim_rest_body_read(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
+    ngx_uint_t              more;
     ngx_http_openim_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_openim_module);
@@ -330,6 +331,8 @@ ngx_http_openim_rest_body_read(ngx_http_request_t *r)
             return;
         }
 
+        more = (r->request_body->bufs != NULL);
+
         if (ngx_http_openim_rest_body_take(r, ctx) != NGX_OK) {
             ngx_http_openim_rest_finalize_error(r, NGX_HTTP_OPENIM_E_ARGS,
                                                 "request body too large");
@@ -341,14 +344,9 @@ ngx_http_openim_rest_body_read(ngx_http_request_t *r)
             return;
         }
 
-        /* NGX_AGAIN, also when only its buffer was full */
+        /* what was taken makes room, of which HTTP/2 must tell the client */
 
-        if (!r->connection->read->ready
-#if (NGX_HTTP_V2)
-            || r->stream
-#endif
-           )
-        {
+        if (!more) {
             return;
         }
     }
