@@ -427,14 +427,17 @@ ngx_http_openim_downlink_push(const uint8_t *data, size_t len)
                                     &push.conversation_id);
 
         if (mark) {
-            if ((push.flags & 1) && (uint64_t) push.seq <= mark->value) {
+            /*
+             * said again after a take-over, or said late by an owner that
+             * was stopped: seqs of a conversation only rise
+             */
+
+            if ((uint64_t) push.seq <= mark->value) {
                 ngx_http_openim_count(repeats);
                 return NGX_OK;
             }
 
-            if ((uint64_t) push.seq > mark->value) {
-                mark->value = push.seq;
-            }
+            mark->value = push.seq;
         }
     }
 
