@@ -279,8 +279,8 @@ ngx_http_openim_kafka_exit(void)
 
 /*
  * data comes from ngx_alloc().  NGX_OK: it is librdkafka's now, and it is freed
- * by it; else it is still the caller's.  NGX_AGAIN: the queue is full, try later;
- * NGX_DECLINED: larger than a record may be.
+ * by it; else it is still the caller's.  NGX_AGAIN: the queue is full, try it
+ * later; NGX_DECLINED: larger than a record may be.
  */
 
 ngx_int_t

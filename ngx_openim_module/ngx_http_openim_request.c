@@ -378,8 +378,8 @@ ngx_http_openim_request_background(ngx_http_openim_ws_t *ws,
 
 
 /*
- * gateway.md 5.5: {1 subscribeUserID, 2 unsubscribeUserID}.  We subscribe before
- * the worker looks who is online, so no change in between is missed.
+ * gateway.md 5.5: {1 subscribeUserID, 2 unsubscribeUserID}.  We subscribe
+ * before the worker looks who is online, so no change in between is missed.
  */
 
 static ngx_int_t

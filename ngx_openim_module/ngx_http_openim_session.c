@@ -204,7 +204,7 @@ ngx_http_openim_session_unsubscribe(ngx_http_openim_ws_t *ws,
 
 /*
  * One 2005 frame for every subscriber, without msgIncr and operationID, with
- * the whole new set: SubUserOnlineStatusTips {1: {1 userID, 2 packed platforms}}.
+ * the whole new set: SubUserOnlineStatusTips {1: {1 userID, 2 platforms}}.
  */
 
 void
