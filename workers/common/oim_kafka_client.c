@@ -18,8 +18,9 @@ static void log_line(const rd_kafka_t *rk, int level, const char *facility, cons
 {
     enum oim_log_level own = level <= 4 ? OIM_LOG_WARN : level <= 6 ? OIM_LOG_INFO : OIM_LOG_DEBUG;
 
-    /* these come to error_event, too */
-    if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0 || strcmp(facility, "FATAL") == 0) {
+    /* these come to error_event, too; a commit that failed is made again by the next one, and says so many times a second meanwhile */
+    if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0 || strcmp(facility, "FATAL") == 0 ||
+        strcmp(facility, "COMMITFAIL") == 0) {
         own = OIM_LOG_DEBUG;
     }
     oim_log(own, "kafka", "client=%s %s=\"%s\"", rk ? rd_kafka_name(rk) : "-", facility, text);
