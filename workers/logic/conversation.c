@@ -160,12 +160,8 @@ static int get_incremental_conversations(struct logic_call *call, const Protobuf
     struct logic_version now;
     struct logic_changes changes;
     char *owner = req->userid;
-    int rc;
+    int rc = logic_changes_own(call, LOGIC_LOG_CONVERSATION, owner, req->versionid, req->version, &now, &changes);
 
-    if (owner[0] == '\0') return logic_args(call, "userID is empty");
-    rc = logic_self(call, owner);
-    if (rc == OIM_OK) rc = logic_versions(call, LOGIC_LOG_CONVERSATION, &owner, 1, &now);
-    if (rc == OIM_OK) rc = logic_changes(call, LOGIC_LOG_CONVERSATION, owner, &now, req->versionid, req->version, &changes);
     if (rc) return rc;
     res->version = now.version;
     res->versionid = now.id;

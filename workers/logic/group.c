@@ -147,12 +147,8 @@ static int get_incremental_join_groups(struct logic_call *call, const ProtobufCM
     struct logic_version now;
     struct logic_changes changes;
     char *user_id = req->userid;
-    int rc;
+    int rc = logic_changes_own(call, LOGIC_LOG_JOIN, user_id, req->versionid, req->version, &now, &changes);
 
-    if (user_id[0] == '\0') return logic_args(call, "userID is empty");
-    rc = logic_self(call, user_id);
-    if (rc == OIM_OK) rc = logic_versions(call, LOGIC_LOG_JOIN, &user_id, 1, &now);
-    if (rc == OIM_OK) rc = logic_changes(call, LOGIC_LOG_JOIN, user_id, &now, req->versionid, req->version, &changes);
     if (rc) return rc;
     res->version = now.version;
     res->versionid = now.id;

@@ -134,6 +134,17 @@ int logic_changes(struct logic_call *call, enum logic_log kind, const char *owne
     return OIM_OK;
 }
 
+int logic_changes_own(struct logic_call *call, enum logic_log kind, char *owner, const char *version_id, uint64_t version,
+                      struct logic_version *now, struct logic_changes *changes)
+{
+    int rc;
+
+    if (owner[0] == '\0') return logic_args(call, "userID is empty");
+    rc = logic_self(call, owner);
+    if (rc == OIM_OK) rc = logic_versions(call, kind, &owner, 1, now);
+    return rc ? rc : logic_changes(call, kind, owner, now, version_id, version, changes);
+}
+
 int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char *owner, char *const *elements, size_t n,
                         enum logic_state state)
 {

@@ -35,6 +35,10 @@ int logic_versions(struct logic_call *call, enum logic_log kind, char *const *ow
 int logic_changes(struct logic_call *call, enum logic_log kind, const char *owner, const struct logic_version *now,
                   const char *version_id, uint64_t version, struct logic_changes *changes);
 
+/* Both for a user's own log, by that user or an administrator: what the incremental routes begin with. */
+int logic_changes_own(struct logic_call *call, enum logic_log kind, char *owner, const char *version_id, uint64_t version,
+                      struct logic_version *now, struct logic_changes *changes);
+
 /* One step of the log, inside the caller's transaction: all elements get the same new version. */
 int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char *owner, char *const *elements, size_t n,
                         enum logic_state state);
