@@ -50,7 +50,7 @@ ngx_http_openim_kafka_init(ngx_cycle_t *cycle)
     ngx_http_openim_kafka_t      *kafka;
     ngx_http_openim_main_conf_t  *mcf;
 
-    /* a millisecond of company saves much of the CPU at 2,000 messages a second */
+    /* linger: a millisecond of company makes fewer, larger requests */
 
     static const char  *settings[][2] = {
         { "client.id", "nginx" },
