@@ -308,6 +308,10 @@ void oim_downlink_push(struct oim_downlink *dl, const struct oim_downlink_push *
     item->n_users = push->n_users;
 }
 
+void oim_downlink_groups(struct oim_downlink *dl, const char *gateway, const struct Openim__Internal__Groups *groups)
+{
+}
+
 static struct item *kick_add(struct oim_downlink *dl, const char *gateway, const char *user_id, int platform_id)
 {
     struct item *item = item_add(dl, KICK, gateway);

@@ -25,8 +25,8 @@ struct oim_downlink_push {
     size_t len;
     const char *const *user_ids; /* copied */
     size_t n_users;
-    const char *group_id, *except_user_id; /* or NULL */
-    uint32_t flags;           /* 1 again */
+    const char *group_id, *except_user_id; /* or NULL; a group_id goes to every live gateway */
+    uint32_t flags;           /* 1 again, 2 the group ends with it */
     const char *conversation_id; /* or NULL */
     int64_t seq;
 };
@@ -40,6 +40,10 @@ void oim_downlink_reply(struct oim_downlink *dl, const char *gateway, uint64_t r
 void oim_downlink_rest(struct oim_downlink *dl, const char *gateway, uint64_t request_id, int http_status, const char *content_type,
                        const uint8_t *body, size_t len);
 void oim_downlink_push(struct oim_downlink *dl, const struct oim_downlink_push *push);
+/* Which groups a user is in (proto/internal.proto, Groups; copied): to one gateway, or, with gateway NULL, to those that hold the user. */
+struct Openim__Internal__Groups;
+void oim_downlink_groups(struct oim_downlink *dl, const char *gateway, const struct Openim__Internal__Groups *groups);
+
 void oim_downlink_kick(struct oim_downlink *dl, const char *gateway, const char *user_id, int platform_id, const uint64_t *conn_ids,
                        size_t n);
 void oim_downlink_kick_user(struct oim_downlink *dl, const char *user_id, int platform_id); /* on every gateway that holds the user */

@@ -56,6 +56,7 @@ static int get_user_token(struct logic_call *call, const ProtobufCMessage *req_,
     Openim__Sdkws__UserInfo *user;
     int rc;
 
+    if (logic_admin(call)) return OIM_EFAIL;
     if (req->platformid == ADMIN_PLATFORM) return logic_fail(call, OIM_C_PERMISSION, "platformID is of administrators");
     if (oim_platform_name(req->platformid) == NULL) return logic_args(call, "platformID is invalid");
     if (oim_conf_is_admin(&call->lane->app->conf, req->userid)) {
@@ -128,9 +129,9 @@ static int force_logout(struct logic_call *call, const ProtobufCMessage *req_, P
 #define AUTH(name) &openim__auth__##name##_req__descriptor, &openim__auth__##name##_resp__descriptor
 
 const struct logic_route logic_auth_routes[] = {
-    {"/auth/get_admin_token", 0, LOGIC_NONE, AUTH(get_admin_token), get_admin_token, true},
-    {"/auth/get_user_token", 0, LOGIC_ADMIN, AUTH(get_user_token), get_user_token, true},
-    {"/auth/parse_token", 0, LOGIC_NONE, AUTH(parse_token), parse_token, false},
-    {"/auth/force_logout", 0, LOGIC_ANY, AUTH(force_logout), force_logout, true},
+    {"/auth/get_admin_token", 0, LOGIC_NONE, AUTH(get_admin_token), get_admin_token, LOGIC_WRITE},
+    {"/auth/get_user_token", 0, LOGIC_ADMIN, AUTH(get_user_token), get_user_token, LOGIC_WRITE},
+    {"/auth/parse_token", 0, LOGIC_NONE, AUTH(parse_token), parse_token, LOGIC_READ},
+    {"/auth/force_logout", 0, LOGIC_ADMIN, AUTH(force_logout), force_logout, LOGIC_WRITE},
     {0},
 };

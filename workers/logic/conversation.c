@@ -218,17 +218,17 @@ static int get_pinned_conversation_ids(struct logic_call *call, const ProtobufCM
 #define CONVERSATION(name) &openim__conversation__##name##_req__descriptor, &openim__conversation__##name##_resp__descriptor
 
 const struct logic_route logic_conversation_routes[] = {
-    {"/conversation/get_all_conversations", 0, LOGIC_ANY, CONVERSATION(get_all_conversations), get_all_conversations, false},
-    {"/conversation/get_conversation", 0, LOGIC_ANY, CONVERSATION(get_conversation), get_conversation, false},
-    {"/conversation/get_conversations", 0, LOGIC_ANY, CONVERSATION(get_conversations), get_conversations, false},
-    {"/conversation/get_owner_conversation", 0, LOGIC_ANY, CONVERSATION(get_owner_conversation), get_owner_conversation, false},
+    {"/conversation/get_all_conversations", 0, LOGIC_ANY, CONVERSATION(get_all_conversations), get_all_conversations, LOGIC_READ},
+    {"/conversation/get_conversation", 0, LOGIC_ANY, CONVERSATION(get_conversation), get_conversation, LOGIC_READ},
+    {"/conversation/get_conversations", 0, LOGIC_ANY, CONVERSATION(get_conversations), get_conversations, LOGIC_READ},
+    {"/conversation/get_owner_conversation", 0, LOGIC_ANY, CONVERSATION(get_owner_conversation), get_owner_conversation, LOGIC_READ},
     {"/conversation/get_incremental_conversations", 0, LOGIC_ANY, CONVERSATION(get_incremental_conversation),
-     get_incremental_conversations, false},
+     get_incremental_conversations, LOGIC_READ},
     {"/conversation/get_full_conversation_ids", 0, LOGIC_ANY, CONVERSATION(get_full_owner_conversation_ids),
-     get_full_conversation_ids, false},
+     get_full_conversation_ids, LOGIC_READ},
     {"/conversation/get_not_notify_conversation_ids", 0, LOGIC_ANY, CONVERSATION(get_not_notify_conversation_ids),
-     get_not_notify_conversation_ids, false},
+     get_not_notify_conversation_ids, LOGIC_READ},
     {"/conversation/get_pinned_conversation_ids", 0, LOGIC_ANY, CONVERSATION(get_pinned_conversation_ids),
-     get_pinned_conversation_ids, false},
+     get_pinned_conversation_ids, LOGIC_READ},
     {0},
 };

@@ -251,12 +251,12 @@ static int get_full_friend_user_ids(struct logic_call *call, const ProtobufCMess
 #define RELATION(name) &openim__relation__##name##_req__descriptor, &openim__relation__##name##_resp__descriptor
 
 const struct logic_route logic_friend_routes[] = {
-    {"/friend/get_friend_list", 0, LOGIC_ANY, RELATION(get_pagination_friends), get_friend_list, false},
-    {"/friend/get_designated_friends", 0, LOGIC_ANY, RELATION(get_designated_friends), get_designated_friends, false},
-    {"/friend/get_friend_id", 0, LOGIC_ANY, RELATION(get_friend_ids), get_friend_id, false},
-    {"/friend/is_friend", 0, LOGIC_ANY, RELATION(is_friend), is_friend, false},
-    {"/friend/get_black_list", 0, LOGIC_ANY, RELATION(get_pagination_blacks), get_black_list, false},
-    {"/friend/get_incremental_friends", 0, LOGIC_ANY, RELATION(get_incremental_friends), get_incremental_friends, false},
-    {"/friend/get_full_friend_user_ids", 0, LOGIC_ANY, RELATION(get_full_friend_user_ids), get_full_friend_user_ids, false},
+    {"/friend/get_friend_list", 0, LOGIC_ANY, RELATION(get_pagination_friends), get_friend_list, LOGIC_READ},
+    {"/friend/get_designated_friends", 0, LOGIC_ANY, RELATION(get_designated_friends), get_designated_friends, LOGIC_READ},
+    {"/friend/get_friend_id", 0, LOGIC_ANY, RELATION(get_friend_ids), get_friend_id, LOGIC_READ},
+    {"/friend/is_friend", 0, LOGIC_ANY, RELATION(is_friend), is_friend, LOGIC_READ},
+    {"/friend/get_black_list", 0, LOGIC_ANY, RELATION(get_pagination_blacks), get_black_list, LOGIC_READ},
+    {"/friend/get_incremental_friends", 0, LOGIC_ANY, RELATION(get_incremental_friends), get_incremental_friends, LOGIC_READ},
+    {"/friend/get_full_friend_user_ids", 0, LOGIC_ANY, RELATION(get_full_friend_user_ids), get_full_friend_user_ids, LOGIC_READ},
     {0},
 };

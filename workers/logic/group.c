@@ -438,18 +438,18 @@ static int get_incremental_group_members_batch(struct logic_call *call, const Pr
 #define GROUP(name) &openim__group__##name##_req__descriptor, &openim__group__##name##_resp__descriptor
 
 const struct logic_route logic_group_routes[] = {
-    {"/group/get_groups_info", 0, LOGIC_ANY, GROUP(get_groups_info), get_groups_info, false},
-    {"/group/get_joined_group_list", 0, LOGIC_ANY, GROUP(get_joined_group_list), get_joined_group_list, false},
-    {"/group/get_incremental_join_groups", 0, LOGIC_ANY, GROUP(get_incremental_join_group), get_incremental_join_groups, false},
-    {"/group/get_full_join_group_ids", 0, LOGIC_ANY, GROUP(get_full_join_group_ids), get_full_join_group_ids, false},
-    {"/group/get_group_members_info", 0, LOGIC_ANY, GROUP(get_group_members_info), get_group_members_info, false},
-    {"/group/get_group_member_list", 0, LOGIC_ANY, GROUP(get_group_member_list), get_group_member_list, false},
-    {"/group/get_group_member_user_id", 0, LOGIC_ANY, GROUP(get_group_member_user_ids), get_group_member_user_id, false},
+    {"/group/get_groups_info", 0, LOGIC_ANY, GROUP(get_groups_info), get_groups_info, LOGIC_READ},
+    {"/group/get_joined_group_list", 0, LOGIC_ANY, GROUP(get_joined_group_list), get_joined_group_list, LOGIC_READ},
+    {"/group/get_incremental_join_groups", 0, LOGIC_ANY, GROUP(get_incremental_join_group), get_incremental_join_groups, LOGIC_READ},
+    {"/group/get_full_join_group_ids", 0, LOGIC_ANY, GROUP(get_full_join_group_ids), get_full_join_group_ids, LOGIC_READ},
+    {"/group/get_group_members_info", 0, LOGIC_ANY, GROUP(get_group_members_info), get_group_members_info, LOGIC_READ},
+    {"/group/get_group_member_list", 0, LOGIC_ANY, GROUP(get_group_member_list), get_group_member_list, LOGIC_READ},
+    {"/group/get_group_member_user_id", 0, LOGIC_ANY, GROUP(get_group_member_user_ids), get_group_member_user_id, LOGIC_READ},
     {"/group/get_full_group_member_user_ids", 0, LOGIC_ANY, GROUP(get_full_group_member_user_ids),
-     get_full_group_member_user_ids, false},
+     get_full_group_member_user_ids, LOGIC_READ},
     {"/group/get_incremental_group_members", 0, LOGIC_ANY, GROUP(get_incremental_group_member), get_incremental_group_members,
-     false},
+     LOGIC_READ},
     {"/group/get_incremental_group_members_batch", 0, LOGIC_ANY, GROUP(batch_get_incremental_group_member),
-     get_incremental_group_members_batch, false},
+     get_incremental_group_members_batch, LOGIC_READ},
     {0},
 };

@@ -187,7 +187,7 @@ static int get_conversations(struct logic_call *call, const ProtobufCMessage *re
 #define JSSDK(name) &openim__jssdk__##name##_req__descriptor, &openim__jssdk__##name##_resp__descriptor
 
 const struct logic_route logic_jssdk_routes[] = {
-    {"/jssdk/get_active_conversations", 0, LOGIC_ANY, JSSDK(get_active_conversations), get_active_conversations, false},
-    {"/jssdk/get_conversations", 0, LOGIC_ANY, JSSDK(get_conversations), get_conversations, false},
+    {"/jssdk/get_active_conversations", 0, LOGIC_ANY, JSSDK(get_active_conversations), get_active_conversations, LOGIC_READ},
+    {"/jssdk/get_conversations", 0, LOGIC_ANY, JSSDK(get_conversations), get_conversations, LOGIC_READ},
     {0},
 };

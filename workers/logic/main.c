@@ -6,6 +6,7 @@
 #include "rpc.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int prepare(struct oim_app *app)
 {
@@ -45,5 +46,9 @@ static int lanes(struct oim_app *app, struct oim_app_lane *list, int max)
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--print-routes") == 0) {
+        logic_route_print(stdout);
+        return 0;
+    }
     return oim_app_main(argc, argv, "logic", prepare, lanes);
 }

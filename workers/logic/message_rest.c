@@ -425,8 +425,8 @@ static int send_business_notification(struct logic_call *call, const ProtobufCMe
         .send_id = text_of(&body, "sendUserID"),
         .recv_id = group[0] ? group : user,
         .detail = business_detail(call, text_of(&body, "key"), text_of(&body, "data")),
-        .reliable = int32_of(&body, "reliabilityLevel") == RELIABLE,
-        .visible = bool_of(&body, "sendMsg"),
+        .reliable = int32_of(&body, "reliabilityLevel") == RELIABLE ? LOGIC_YES : LOGIC_NO,
+        .visible = bool_of(&body, "sendMsg") ? LOGIC_YES : LOGIC_NO,
         .answer = true,
     };
 
@@ -443,12 +443,12 @@ static int send_business_notification(struct logic_call *call, const ProtobufCMe
 
 const struct logic_route logic_msg_routes[] = {
     {"/msg/newest_seq", 1001, LOGIC_ANY, &openim__sdkws__get_max_seq_req__descriptor,
-     &openim__sdkws__get_max_seq_resp__descriptor, newest_seq, false},
+     &openim__sdkws__get_max_seq_resp__descriptor, newest_seq, LOGIC_READ},
     {"/msg/get_conversations_has_read_and_max_seq", 1006, LOGIC_ANY, MSG(get_conversations_has_read_and_max_seq),
-     has_read_and_max_seq, false},
-    {"/msg/get_server_time", 0, LOGIC_ANY, MSG(get_server_time), get_server_time, false},
-    {"/msg/check_msg_is_send_success", 0, LOGIC_ANY, MSG(get_send_msg_status), check_msg_is_send_success, false},
-    {"/msg/send_msg", 0, LOGIC_ANY, NULL, NULL, send_msg, true},
-    {"/msg/send_business_notification", 0, LOGIC_ANY, NULL, NULL, send_business_notification, true},
+     has_read_and_max_seq, LOGIC_READ},
+    {"/msg/get_server_time", 0, LOGIC_ANY, MSG(get_server_time), get_server_time, LOGIC_READ},
+    {"/msg/check_msg_is_send_success", 0, LOGIC_ANY, MSG(get_send_msg_status), check_msg_is_send_success, LOGIC_READ},
+    {"/msg/send_msg", 0, LOGIC_ANY, NULL, NULL, send_msg, LOGIC_WRITE},
+    {"/msg/send_business_notification", 0, LOGIC_ANY, NULL, NULL, send_business_notification, LOGIC_WRITE},
     {0},
 };

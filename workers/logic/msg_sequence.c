@@ -278,7 +278,8 @@ static int rows_log(struct msg_lane *lane, struct row *rows, size_t n)
         for (to = from; to < n && strcmp(rows[to].owner, rows[from].owner) == 0; to++) {
             elements[to - from] = (char *)(uintptr_t)rows[to].conversation_id;
         }
-        err = logic_version_write(&lane->base, LOGIC_LOG_CONVERSATION, rows[from].owner, elements, to - from, LOGIC_INSERT);
+        err = logic_version_write(&lane->base, LOGIC_LOG_CONVERSATION, rows[from].owner, elements, to - from, LOGIC_INSERT,
+                                  NULL);
     }
     return err;
 }

@@ -3,6 +3,8 @@
  */
 #include "notify.h"
 
+#include "change.h"
+
 #include "oim_hash.h"
 #include "oim_wire.h"
 
@@ -21,38 +23,51 @@ static const char *const options[] = {
 
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
 
-static bool option_value(const struct logic_notice *notice, const char *key)
+/* What holds for this notice: the table's word, or the caller's. */
+struct rule {
+    bool visible, reliable, offline_push;
+};
+
+static struct rule rule_of(const struct logic_notice *notice)
 {
-    if (strcmp(key, "senderSync") == 0) return true;
-    if (strcmp(key, "isSendMsg") == 0) return notice->visible;
-    if (strcmp(key, "offlinePush") == 0) return notice->offline_push && !notice->visible; /* the copy's task */
-    if (strcmp(key, "history") == 0 || strcmp(key, "persistent") == 0) return notice->reliable;
-    return false;
+    const struct logic_notice_rule *table = logic_notice_rule(notice->content_type);
+    struct rule rule = {table->visible, table->reliable, table->offline_push};
+
+    if (notice->visible != LOGIC_DEFAULT) rule.visible = notice->visible == LOGIC_YES;
+    if (notice->reliable != LOGIC_DEFAULT) rule.reliable = notice->reliable == LOGIC_YES;
+    return rule;
 }
 
-static void option_add(struct logic_call *call, Openim__Sdkws__MsgData *msg, const char *key, bool value)
+static bool option_value(const struct rule *rule, const char *key)
 {
-    Openim__Sdkws__MsgData__OptionsEntry *e = logic_new(call, &openim__sdkws__msg_data__options_entry__descriptor);
-
-    e->key = (char *)key;
-    e->value = value;
-    msg->options[msg->n_options++] = e;
+    if (strcmp(key, "senderSync") == 0) return true;
+    if (strcmp(key, "isSendMsg") == 0 || strcmp(key, "unreadCount") == 0) return rule->visible;
+    if (strcmp(key, "offlinePush") == 0) return rule->offline_push;
+    if (strcmp(key, "history") == 0 || strcmp(key, "persistent") == 0) return rule->reliable;
+    return false;
 }
 
 static void options_fill(struct logic_call *call, const struct logic_notice *notice, Openim__Sdkws__MsgData *msg)
 {
+    struct rule rule = rule_of(notice);
+
     msg->options = logic_list(call, N_OPTIONS);
-    msg->n_options = 0;
-    for (size_t i = 0; i < N_OPTIONS; i++) option_add(call, msg, options[i], option_value(notice, options[i]));
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        Openim__Sdkws__MsgData__OptionsEntry *e = logic_new(call, &openim__sdkws__msg_data__options_entry__descriptor);
+
+        e->key = (char *)options[i];
+        e->value = option_value(&rule, options[i]);
+        msg->options[msg->n_options++] = e;
+    }
 }
 
-/* The copy in the chat is an ordinary message: what is not said is true. */
-static void copy_options_fill(struct logic_call *call, const struct logic_notice *notice, Openim__Sdkws__MsgData *msg)
+static void offline_push_fill(struct logic_call *call, const struct logic_notice *notice, Openim__Sdkws__MsgData *msg)
 {
-    msg->options = logic_list(call, 2);
-    msg->n_options = 0;
-    option_add(call, msg, "offlinePush", notice->offline_push);
-    option_add(call, msg, "unreadCount", true);
+    const struct oim_conf *conf = &call->lane->app->conf;
+
+    msg->offlinepushinfo = logic_new(call, &openim__sdkws__offline_push_info__descriptor);
+    msg->offlinepushinfo->title = (char *)logic_notice_title(conf, notice->content_type);
+    msg->offlinepushinfo->desc = (char *)logic_notice_text(conf, notice->content_type);
 }
 
 /* {"detail": "<the tips as JSON>"} */
@@ -89,7 +104,7 @@ char *logic_client_msg_id(struct logic_call *call, const char *part)
 int logic_produce_msg(struct logic_call *call, Openim__Internal__Uplink *up, const Openim__Sdkws__MsgData *msg)
 {
     struct oim_arena *a = call->lane->arena;
-    char *topic = oim_arena_printf(a, "%smsg", call->lane->app->conf.kafka.topic_prefix), *key;
+    char *key;
     struct oim_wire_msg route;
     size_t len, key_len;
     uint8_t *packed;
@@ -105,7 +120,7 @@ int logic_produce_msg(struct logic_call *call, Openim__Internal__Uplink *up, con
     len = openim__internal__uplink__get_packed_size(up);
     packed = oim_arena_alloc(a, len);
     openim__internal__uplink__pack(up, packed);
-    return oim_kafka_produce(call->lane->producer, topic, -1, key, key_len, packed, len, NULL);
+    return logic_change_record(call, "msg", key, key_len, packed, len);
 }
 
 int logic_notify(struct logic_call *call, const struct logic_notice *notice)
@@ -117,14 +132,16 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
     msg->sendid = (char *)notice->send_id;
     msg->recvid = (char *)notice->recv_id;
     if (notice->session_type == SESSION_GROUP) msg->groupid = (char *)notice->recv_id;
+    if (notice->sender_name) msg->sendernickname = (char *)notice->sender_name;
+    if (notice->sender_face) msg->senderfaceurl = (char *)notice->sender_face;
     msg->sessiontype = notice->session_type;
     msg->contenttype = notice->content_type;
     msg->msgfrom = FROM_SYSTEM;
     msg->createtime = call->up->receivedat ? call->up->receivedat : oim_now_ms();
-    msg->clientmsgid = logic_client_msg_id(
-        call, oim_arena_printf(call->lane->arena, "%d/%s/%s", notice->content_type, notice->send_id, notice->recv_id));
-    msg->offlinepushinfo = logic_new(call, &openim__sdkws__offline_push_info__descriptor);
+    msg->clientmsgid = logic_client_msg_id(call, oim_arena_printf(call->lane->arena, "%d/%s/%s/%u", notice->content_type, notice->send_id,
+                                                                  notice->recv_id, call->notices++));
     options_fill(call, notice, msg);
+    offline_push_fill(call, notice, msg);
     content_fill(call, notice, msg);
 
     up.version = 1;
@@ -133,11 +150,8 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
     up.platformid = call->up->platformid;
     up.operationid = call->up->operationid;
     up.receivedat = call->up->receivedat;
-    if (notice->visible) {
-        rc = logic_produce_msg(call, &up, msg);
-        if (rc != OIM_OK) return rc;
-        copy_options_fill(call, notice, msg);
-    }
+    up.alsouserids = (char **)notice->also;
+    up.n_alsouserids = notice->n_also;
     if (notice->answer) {
         up.gateway = call->up->gateway;
         up.requestid = call->up->requestid;
@@ -145,6 +159,22 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
         up.deadline = call->up->deadline;
     }
     rc = logic_produce_msg(call, &up, msg);
-    if (rc == OIM_OK) call->answered = notice->answer;
+    if (rc == OIM_OK && notice->answer) call->answered = true;
+    return rc;
+}
+
+int logic_notify_online(struct logic_call *call, const struct logic_notice *notice, char *const *ids, size_t n)
+{
+    bool *online = logic_array(call, n, sizeof(*online));
+    int rc = logic_online(call, ids, n, online);
+
+    for (size_t i = 0; i < n && rc == OIM_OK; i++) {
+        struct logic_notice one = *notice;
+
+        if (!online[i]) continue;
+        one.recv_id = ids[i];
+        if (one.send_id == NULL) one.send_id = ids[i];
+        rc = logic_notify(call, &one);
+    }
     return rc;
 }

@@ -107,6 +107,15 @@ static int conns_load(struct logic_call *call, char *const *users, size_t n, str
     return OIM_OK;
 }
 
+int logic_online(struct logic_call *call, char *const *users, size_t n, bool *online)
+{
+    struct conns *conns = logic_array(call, n, sizeof(*conns));
+    int rc = n ? conns_load(call, users, n, conns) : OIM_OK;
+
+    for (size_t i = 0; i < n; i++) online[i] = rc == OIM_OK && conns[i].n > 0;
+    return rc;
+}
+
 /* ---- login policy ---- */
 
 static bool is_pc(int platform)
@@ -392,13 +401,13 @@ static int get_users_online_token_detail(struct logic_call *call, const Protobuf
 
 const struct logic_route logic_presence_routes[] = {
     {NULL, 2003, LOGIC_ANY, &openim__push__del_user_push_token_req__descriptor,
-     &openim__push__del_user_push_token_resp__descriptor, logout, true},
+     &openim__push__del_user_push_token_resp__descriptor, logout, LOGIC_WRITE},
     {NULL, 2005, LOGIC_ANY, &openim__sdkws__sub_user_online_status__descriptor,
-     &openim__sdkws__sub_user_online_status_tips__descriptor, subscribe, false},
-    {"/user/get_users_status", 0, LOGIC_ANY, USER(get_user_status), get_users_status, false},
-    {"/user/subscribe_users_status", 0, LOGIC_ANY, USER(subscribe_or_cancel_users_status), subscribe_users_status, false},
-    {"/user/get_subscribe_users_status", 0, LOGIC_ANY, USER(get_subscribe_users_status), get_subscribe_users_status, false},
-    {"/user/get_users_online_status", 0, LOGIC_ANY, ONLINE, get_users_online_status, false},
-    {"/user/get_users_online_token_detail", 0, LOGIC_ANY, ONLINE, get_users_online_token_detail, false},
+     &openim__sdkws__sub_user_online_status_tips__descriptor, subscribe, LOGIC_READ},
+    {"/user/get_users_status", 0, LOGIC_ANY, USER(get_user_status), get_users_status, LOGIC_READ},
+    {"/user/subscribe_users_status", 0, LOGIC_ANY, USER(subscribe_or_cancel_users_status), subscribe_users_status, LOGIC_READ},
+    {"/user/get_subscribe_users_status", 0, LOGIC_ANY, USER(get_subscribe_users_status), get_subscribe_users_status, LOGIC_READ},
+    {"/user/get_users_online_status", 0, LOGIC_ANY, ONLINE, get_users_online_status, LOGIC_READ},
+    {"/user/get_users_online_token_detail", 0, LOGIC_ANY, ONLINE, get_users_online_token_detail, LOGIC_READ},
     {0},
 };

@@ -12,8 +12,15 @@
 #define ROUTES_MAX 256
 
 static const struct logic_route *const areas[] = {
-    logic_auth_routes, logic_user_routes,  logic_friend_routes,   logic_group_routes, logic_conversation_routes,
-    logic_msg_routes,  logic_pull_routes,  logic_jssdk_routes,    logic_presence_routes,
+    logic_auth_routes, logic_presence_routes,
+    logic_user_routes, logic_profile_routes, logic_account_routes, logic_command_routes, logic_config_routes,
+    logic_friend_routes, logic_friend_apply_routes, logic_friend_change_routes, logic_black_routes,
+    logic_group_routes, logic_group_create_routes, logic_group_join_routes, logic_group_apply_routes, logic_group_leave_routes,
+    logic_group_info_routes, logic_group_member_routes, logic_group_sync_routes,
+    logic_msg_routes, logic_pull_routes, logic_batch_routes, logic_read_routes, logic_revoke_routes, logic_delete_routes,
+    logic_search_routes,
+    logic_conversation_routes, logic_conversation_change_routes, logic_conversation_list_routes, logic_jssdk_routes,
+    logic_statistics_routes,
 };
 
 static const char *const planned[] = {
@@ -163,4 +170,33 @@ bool logic_route_planned(const char *path)
         if (strcmp(path, planned[i]) == 0) return true;
     }
     return false;
+}
+
+static const char *const permissions[] = {
+    [LOGIC_NONE] = "none",
+    [LOGIC_ANY] = "any user",
+    [LOGIC_SELF] = "the user",
+    [LOGIC_MEMBER] = "group member",
+    [LOGIC_GROUP_ADMIN] = "group administrator",
+    [LOGIC_GROUP_OWNER] = "group owner",
+    [LOGIC_ADMIN] = "administrator",
+    [LOGIC_INTERNAL] = "internal",
+};
+static const char *const effects[] = {[LOGIC_READ] = "read", [LOGIC_WRITE] = "write", [LOGIC_TX] = "transaction"};
+
+static const char *message_name(const ProtobufCMessageDescriptor *d)
+{
+    return d ? d->name : "-";
+}
+
+void logic_route_print(FILE *out)
+{
+    pthread_once(&once, routes_sort);
+    for (size_t i = 0; i < n_path; i++) {
+        const struct logic_route *r = by_path[i];
+
+        if (r->permission == LOGIC_INTERNAL) continue;
+        fprintf(out, "%s\t%s\t%s\t%s\t%s\n", r->path, permissions[r->permission], effects[r->effect], message_name(r->req),
+                message_name(r->res));
+    }
 }

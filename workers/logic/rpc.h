@@ -10,15 +10,26 @@
 #include "logic_cache.h"
 #include "sdkws.pb-c.h"
 
+#include <stdio.h>
+
 /* ---- the lane (rpc_lane.c) ---- */
 
 /* Runs until app->stop. OIM_OK, or OIM_EFATAL: the process has to be restarted. */
 int logic_rpc_run(struct oim_app *app, const struct oim_app_lane *lane);
 
+/* Publishes what lane->down holds, waits for Redis as long as it takes. OIM_EUNAVAIL only at stop. */
+int logic_lane_flush(struct logic_lane *lane);
+
+/* Takes delivery reports for at most timeout_ms. */
+void logic_lane_reports(struct logic_lane *lane, int timeout_ms);
+
 /* ---- routes (route.c) ---- */
 
 /* A path of the protocol that has no handler yet: answered with 500, not with 404. */
 bool logic_route_planned(const char *path);
+
+/* The table as text, for docs/routes.md and the tests: path, permission, effect, request, response; a line each. */
+void logic_route_print(FILE *out);
 
 /* Parts of the table that logic.h does not name. */
 extern const struct logic_route logic_pull_routes[];
@@ -27,6 +38,9 @@ extern const struct logic_route logic_pull_routes[];
 
 /* gateway.md 6.3. OIM_OK, or a retriable code. */
 int logic_login_policy(struct logic_call *call);
+
+/* online[i]: users[i] has a live connection. One pipeline. */
+int logic_online(struct logic_call *call, char *const *users, size_t n, bool *online);
 
 /* ---- answers (call.c) ---- */
 
@@ -43,6 +57,9 @@ int logic_internal(struct logic_call *call, int err);
 
 /* All strings, at any depth, are UTF-8; protobuf-c does not look. */
 bool logic_utf8(const ProtobufCMessage *msg);
+
+/* 32 hex digits that only this request, and this part of it, has: the same when its record is handled again. */
+char *logic_client_msg_id(struct logic_call *call, const char *part);
 
 /* ---- id lists (call.c) ---- */
 

@@ -7,7 +7,7 @@
  * main.c runs it, one per lane. It owns the connections in struct logic_lane. A store that is away costs a
  * request its answer (500), it never stops the lane; only Redis, where the replies leave, is waited for.
  */
-#include "rpc.h"
+#include "change.h"
 
 #include "oim_log.h"
 
@@ -24,6 +24,8 @@
 #define STALE_MS 30000      /* a read this long past its deadline is not worth its work */
 #define REPORT_MS 60000
 #define WS_LOGOUT 2003
+#define LOG_KEPT_MS 3600000 /* rows of request_log: every record that is not committed is handled again much sooner */
+#define LOG_SWEEP_MS 600000
 #define AGAIN_MS 200        /* a handler that failed faster runs once more: a link that was stale is new then */
 
 struct rpc {
@@ -32,7 +34,7 @@ struct rpc {
     struct oim_buf body, data, bare;
     int64_t flushed; /* monotonic ms */
     uint64_t handled, failed, stale, poison, unknown, reported;
-    int64_t report_at;
+    int64_t report_at, sweep_at;
 };
 
 /* ---- replies ---- */
@@ -135,7 +137,6 @@ static int call_run(struct rpc *rpc, struct logic_call *call, const struct logic
         return logic_args(call, "header must have token");
     }
     rc = call_decode(call, route, &req);
-    if (rc == OIM_OK && route->permission == LOGIC_ADMIN) rc = logic_admin(call);
     if (rc) return rc;
 
     for (int attempt = 0; attempt < 2; attempt++) {
@@ -144,7 +145,7 @@ static int call_run(struct rpc *rpc, struct logic_call *call, const struct logic
         *res = route->res ? logic_new(call, route->res) : NULL;
         call->bare = false;
         oim_buf_reset(call->res_json);
-        rc = route->handle(call, req, *res);
+        rc = route->effect == LOGIC_TX ? logic_change_run(call, route, req, *res) : route->handle(call, req, *res);
         if (rc != OIM_OK) oim_sql_rollback(rpc->lane.db);
         if (!oim_err_retriable(rc) || oim_mono_ms() - began > AGAIN_MS) break;
     }
@@ -154,6 +155,7 @@ static int call_run(struct rpc *rpc, struct logic_call *call, const struct logic
         return OIM_OK;
     }
     if (rc != OIM_EFAIL) {
+        call->retriable = oim_err_retriable(rc);
         oim_log(OIM_LOG_WARN, "request failed", "op=%s user=%s path=%s req=%d why=%s", call->up->operationid,
                 call->up->userid, call->up->path, call->up->reqidentifier, oim_err_name(rc));
         logic_internal(call, rc);
@@ -163,7 +165,7 @@ static int call_run(struct rpc *rpc, struct logic_call *call, const struct logic
 
 static bool call_stale(const struct logic_call *call, const struct logic_route *route)
 {
-    return !route->write && call->up->deadline > 0 && oim_now_ms() - call->up->deadline > STALE_MS;
+    return route->effect == LOGIC_READ && call->up->deadline > 0 && oim_now_ms() - call->up->deadline > STALE_MS;
 }
 
 static void rpc_rest(struct rpc *rpc, struct logic_call *call)
@@ -172,7 +174,7 @@ static void rpc_rest(struct rpc *rpc, struct logic_call *call)
     const struct logic_route *route = logic_route_rest(call->up->path);
     ProtobufCMessage *res = NULL;
 
-    if (route) {
+    if (route && route->permission != LOGIC_INTERNAL) {
         if (call_stale(call, route)) {
             rpc->stale++;
             return;
@@ -230,6 +232,22 @@ static void rpc_event(struct rpc *rpc, struct logic_call *call)
     }
 }
 
+/* A task of our own (change.h). What it cannot do now is tried again by its own record, later. */
+static bool rpc_task(struct rpc *rpc, struct logic_call *call)
+{
+    const struct logic_route *route = logic_route_rest(call->up->path);
+    ProtobufCMessage *res = NULL;
+    int rc;
+
+    if (route == NULL || route->permission != LOGIC_INTERNAL) return false;
+    while ((rc = call_run(rpc, call, route, &res)) != OIM_OK && call->retriable && !rpc->lane.app->stop) {
+        rpc->failed++;
+        usleep(RETRY_MS * 1000);
+        call->fail = (struct oim_fail){0};
+    }
+    return true;
+}
+
 /* false: nothing that we know how to handle. */
 static bool rpc_uplink(struct rpc *rpc, const Openim__Internal__Uplink *up)
 {
@@ -251,6 +269,8 @@ static bool rpc_uplink(struct rpc *rpc, const Openim__Internal__Uplink *up)
         rpc_event(rpc, &call);
         return true;
     case OPENIM__INTERNAL__SOURCE__SERVER:
+        call.admin = true;
+        return rpc_task(rpc, &call);
     default:
         return false;
     }
@@ -283,11 +303,21 @@ static int rpc_produced(struct rpc *rpc)
 {
     int err = OIM_OK;
 
+    if (rpc->lane.broken) return OIM_EFATAL;
+
     while (oim_kafka_inflight(rpc->lane.producer) > 0 && !rpc->lane.app->stop) {
         oim_kafka_reports(rpc->lane.producer, report_ignore, &err, POLL_MS);
         if (err) return OIM_EFATAL;
     }
     return rpc->lane.app->stop && oim_kafka_inflight(rpc->lane.producer) > 0 ? OIM_EUNAVAIL : OIM_OK;
+}
+
+void logic_lane_reports(struct logic_lane *lane, int timeout_ms)
+{
+    int err = OIM_OK;
+
+    oim_kafka_reports(lane->producer, report_ignore, &err, timeout_ms);
+    if (err) lane->broken = true;
 }
 
 /* Publishes what is due; waits for Redis as long as it takes. OIM_EUNAVAIL only at stop. */
@@ -307,6 +337,11 @@ static int rpc_flush(struct rpc *rpc)
     }
     rpc->flushed = oim_mono_ms();
     return OIM_OK;
+}
+
+int logic_lane_flush(struct logic_lane *lane)
+{
+    return rpc_flush((struct rpc *)lane); /* its first member */
 }
 
 static int rpc_commit(struct rpc *rpc, const struct oim_kafka_record *records, int n)
@@ -353,6 +388,19 @@ static void rpc_report(struct rpc *rpc)
     rpc->report_at = oim_mono_ms() + REPORT_MS;
 }
 
+/* What the take-over of a dead lane needs of request_log is of its last seconds. The first sweep waits until this lane has seen what was
+ * left of its partitions. */
+static void rpc_sweep(struct rpc *rpc)
+{
+    struct oim_sql_value args[] = {oim_sql_int(oim_now_ms() - LOG_KEPT_MS)};
+    uint64_t gone = 0;
+
+    if (oim_mono_ms() < rpc->sweep_at) return;
+    oim_arena_reset(rpc->lane.arena);
+    (void)oim_sql_exec(rpc->lane.db, rpc->lane.arena, "DELETE FROM request_log WHERE create_time < ? LIMIT 1000", args, 1, NULL, &gone);
+    rpc->sweep_at = oim_mono_ms() + (gone ? 1000 : LOG_SWEEP_MS);
+}
+
 /* ---- the lane ---- */
 
 static int64_t partition_assigned(void *ctx, int32_t partition, int64_t committed)
@@ -391,6 +439,7 @@ static int rpc_loop(struct rpc *rpc)
     struct oim_app *app = rpc->lane.app;
     int n, rc;
 
+    rpc->sweep_at = oim_mono_ms() + LOG_SWEEP_MS;
     while (!app->stop && oim_err_retriable(admins_create(&rpc->lane))) usleep(RETRY_MS * 1000);
     while (!app->stop) {
         n = oim_kafka_poll(rpc->consumer, records, BATCH, POLL_MS);
@@ -399,6 +448,7 @@ static int rpc_loop(struct rpc *rpc)
         oim_kafka_records_free(records, n);
         if (rc) return rc;
         rpc_report(rpc);
+        rpc_sweep(rpc);
     }
     return OIM_OK;
 }

@@ -343,16 +343,16 @@ static int set_global_msg_recv_opt(struct logic_call *call, const ProtobufCMessa
 
 /* Routes that only administrators may use check it themselves where validation comes first. */
 const struct logic_route logic_user_routes[] = {
-    {"/user/user_register", 0, LOGIC_ANY, USER(user_register_req, user_register_resp), user_register, true},
-    {"/user/get_users_info", 0, LOGIC_ANY, USER(get_designate_users_req, get_designate_users_resp), get_users_info, false},
-    {"/user/account_check", 0, LOGIC_ANY, USER(account_check_req, account_check_resp), account_check, false},
-    {"/user/get_all_users_uid", 0, LOGIC_ANY, USER(get_all_user_idreq, get_all_user_idresp), get_all_users_uid, false},
+    {"/user/user_register", 0, LOGIC_ANY, USER(user_register_req, user_register_resp), user_register, LOGIC_WRITE},
+    {"/user/get_users_info", 0, LOGIC_ANY, USER(get_designate_users_req, get_designate_users_resp), get_users_info, LOGIC_READ},
+    {"/user/account_check", 0, LOGIC_ANY, USER(account_check_req, account_check_resp), account_check, LOGIC_READ},
+    {"/user/get_all_users_uid", 0, LOGIC_ANY, USER(get_all_user_idreq, get_all_user_idresp), get_all_users_uid, LOGIC_READ},
     {"/user/get_user_client_config", 0, LOGIC_ANY, USER(get_user_client_config_req, get_user_client_config_resp),
-     get_user_client_config, false},
-    {"/user/update_user_info", 0, LOGIC_ANY, USER(update_user_info_req, update_user_info_resp), update_user_info, true},
+     get_user_client_config, LOGIC_READ},
+    {"/user/update_user_info", 0, LOGIC_ANY, USER(update_user_info_req, update_user_info_resp), update_user_info, LOGIC_WRITE},
     {"/user/update_user_info_ex", 0, LOGIC_ANY, USER(update_user_info_ex_req, update_user_info_ex_resp), update_user_info_ex,
-     true},
+     LOGIC_WRITE},
     {"/user/set_global_msg_recv_opt", 0, LOGIC_ANY, USER(set_global_recv_message_opt_req, set_global_recv_message_opt_resp),
-     set_global_msg_recv_opt, true},
+     set_global_msg_recv_opt, LOGIC_WRITE},
     {0},
 };

@@ -7,11 +7,14 @@
 #include "oim_hash.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #define CHANGES_MAX 200 /* more than this and the client starts over */
 #define DOC_ID_BYTES 12
+#define STEP 256      /* rows of one statement at most */
+#define TRIM_EACH 128 /* versions */
 
 /* Seconds, then random: never all zero. */
 static void doc_id_make(uint8_t id[DOC_ID_BYTES])
@@ -145,16 +148,69 @@ int logic_changes_own(struct logic_call *call, enum logic_log kind, char *owner,
     return rc ? rc : logic_changes(call, kind, owner, now, version_id, version, changes);
 }
 
+/* ---- writing ---- */
+
+/* Rows of version_entries for one version. */
+static void entry_args(struct logic_lane *lane, struct oim_sql_value *arg, enum logic_log kind, const char *owner, const char *element,
+                       enum logic_state state, uint64_t version)
+{
+    char kind_text[2] = {(char)('0' + kind), '\0'};
+    const char *parts[] = {kind_text, owner, element};
+    uint8_t *hash = oim_arena_alloc(lane->arena, 16);
+
+    oim_hash_sha128(hash, parts, 3);
+    arg[0] = oim_sql_int(kind);
+    arg[1] = oim_sql_text(owner);
+    arg[2] = oim_sql_text(element);
+    arg[3] = oim_sql_blob(hash, 16);
+    arg[4] = oim_sql_int(state);
+    arg[5] = oim_sql_uint(version);
+}
+
+/* In pieces of a power of two, so that few texts are prepared. */
+static int entries_write(struct logic_lane *lane, const struct oim_sql_value *args, size_t n)
+{
+    static const char head[] = "INSERT INTO version_entries (kind, owner_id, element_id, element_hash, state, version) VALUES ";
+    int rc = OIM_OK;
+
+    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
+        struct oim_buf sql = {0};
+
+        for (step = STEP; step > n - done; step /= 2) {}
+        oim_buf_puts(&sql, head);
+        oim_sql_places(&sql, step, 6);
+        oim_buf_puts(&sql, " ON DUPLICATE KEY UPDATE state = VALUES(state), version = VALUES(version)");
+        oim_buf_putc(&sql, '\0');
+        rc = oim_sql_exec(lane->db, lane->arena, (const char *)sql.data, args + done * 6, step * 6, NULL, NULL);
+        oim_buf_free(&sql);
+    }
+    return rc;
+}
+
+/* A client that is more than CHANGES_MAX entries behind starts over: older ones are of no use to anybody. */
+static int trim(struct logic_lane *lane, enum logic_log kind, const char *owner, uint64_t version)
+{
+    static const char find[] = "SELECT version FROM version_entries WHERE kind = ? AND owner_id = ? ORDER BY version DESC LIMIT 1 OFFSET ?";
+    static const char drop[] = "DELETE FROM version_entries WHERE kind = ? AND owner_id = ? AND version < ?";
+    struct oim_sql_value args[] = {oim_sql_int(kind), oim_sql_text(owner), oim_sql_int(CHANGES_MAX)};
+    struct oim_sql_rows rows = {0};
+    int rc;
+
+    if (version % TRIM_EACH) return OIM_OK;
+    rc = oim_sql_exec(lane->db, lane->arena, find, args, 3, &rows, NULL);
+    if (rc || rows.n == 0) return rc;
+    args[2] = oim_sql_int(logic_cell_int(&rows, 0, 0));
+    return oim_sql_exec(lane->db, lane->arena, drop, args, 3, NULL, NULL);
+}
+
 int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char *owner, char *const *elements, size_t n,
-                        enum logic_state state)
+                        enum logic_state state, struct logic_version *out)
 {
     static const char bump[] = "INSERT INTO version_docs (kind, owner_id, doc_id, version) VALUES (?, ?, ?, 1)"
                                " ON DUPLICATE KEY UPDATE version = version + 1";
-    static const char read[] = "SELECT version FROM version_docs WHERE kind = ? AND owner_id = ?";
-    struct oim_sql_value *args = oim_arena_alloc(lane->arena, n * 6 * sizeof(*args)), *arg = args;
-    char kind_text[16] = {(char)('0' + kind)};
+    static const char read[] = "SELECT version, doc_id FROM version_docs WHERE kind = ? AND owner_id = ?";
+    struct oim_sql_value *args = oim_arena_alloc(lane->arena, (n ? n : 1) * 6 * sizeof(*args));
     struct oim_sql_rows rows = {0};
-    struct oim_buf sql = {0};
     uint8_t doc[DOC_ID_BYTES];
     uint64_t version;
     int rc;
@@ -164,25 +220,101 @@ int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char
     rc = oim_sql_exec(lane->db, lane->arena, bump, head, 3, NULL, NULL);
     if (rc == OIM_OK) rc = oim_sql_exec(lane->db, lane->arena, read, head, 2, &rows, NULL);
     if (rc) return rc;
+    if (rows.n == 0) return OIM_ECONFLICT; /* dropped meanwhile */
     version = (uint64_t)logic_cell_int(&rows, 0, 0);
+    if (out) {
+        out->version = version;
+        out->id = oim_arena_alloc(lane->arena, 2 * DOC_ID_BYTES + 1);
+        oim_hash_hex(out->id, oim_sql_cell(&rows, 0, 1)->p, DOC_ID_BYTES);
+    }
+    for (size_t i = 0; i < n; i++) entry_args(lane, args + i * 6, kind, owner, elements[i], state, version);
+    rc = entries_write(lane, args, n);
+    return rc ? rc : trim(lane, kind, owner, version);
+}
+
+/* A log of logic_version_write_each. */
+struct step {
+    char *owner, *element;
+    uint64_t version;
+    size_t position;
+};
+
+static int by_owner(const void *a, const void *b)
+{
+    return strcmp(((const struct step *)a)->owner, ((const struct step *)b)->owner);
+}
+
+static int docs_bump(struct logic_lane *lane, enum logic_log kind, const struct step *steps, size_t n)
+{
+    struct oim_sql_value *args = oim_arena_alloc(lane->arena, n * 4 * sizeof(*args)), *arg = args;
+    struct oim_buf sql = {0};
+    int rc;
 
     for (size_t i = 0; i < n; i++) {
-        const char *parts[] = {kind_text, owner, elements[i]};
-        uint8_t *hash = oim_arena_alloc(lane->arena, 16);
+        uint8_t *id = oim_arena_alloc(lane->arena, DOC_ID_BYTES);
 
-        oim_hash_sha128(hash, parts, 3);
+        doc_id_make(id);
         *arg++ = oim_sql_int(kind);
-        *arg++ = oim_sql_text(owner);
-        *arg++ = oim_sql_text(elements[i]);
-        *arg++ = oim_sql_blob(hash, 16);
-        *arg++ = oim_sql_int(state);
-        *arg++ = oim_sql_uint(version);
+        *arg++ = oim_sql_text(steps[i].owner);
+        *arg++ = oim_sql_blob(id, DOC_ID_BYTES);
+        *arg++ = oim_sql_int(1);
     }
-    oim_buf_puts(&sql, "INSERT INTO version_entries (kind, owner_id, element_id, element_hash, state, version) VALUES ");
-    oim_sql_places(&sql, n, 6);
-    oim_buf_puts(&sql, " ON DUPLICATE KEY UPDATE state = VALUES(state), version = VALUES(version)");
+    oim_buf_puts(&sql, "INSERT INTO version_docs (kind, owner_id, doc_id, version) VALUES ");
+    oim_sql_places(&sql, n, 4);
+    oim_buf_puts(&sql, " ON DUPLICATE KEY UPDATE version = version + 1");
     oim_buf_putc(&sql, '\0');
-    rc = oim_sql_exec(lane->db, lane->arena, (const char *)sql.data, args, n * 6, NULL, NULL);
+    rc = oim_sql_exec(lane->db, lane->arena, (const char *)sql.data, args, n * 4, NULL, NULL);
     oim_buf_free(&sql);
     return rc;
+}
+
+static int docs_versions(struct logic_lane *lane, enum logic_log kind, struct step *steps, size_t n)
+{
+    static const char head[] = "SELECT owner_id, version FROM version_docs WHERE kind = ? AND owner_id IN";
+    struct oim_sql_value args[] = {oim_sql_int(kind)};
+    struct oim_sql_value *owners = oim_arena_alloc(lane->arena, n * sizeof(*owners));
+    struct oim_sql_rows rows;
+    int rc;
+
+    for (size_t i = 0; i < n; i++) owners[i] = oim_sql_text(steps[i].owner);
+    rc = logic_sql_in(lane, head, args, 1, owners, n, "", &rows);
+    for (size_t r = 0; rc == OIM_OK && r < rows.n; r++) {
+        struct step key = {.owner = logic_cell_text(&rows, r, 0)}, *found = bsearch(&key, steps, n, sizeof(key), by_owner);
+
+        if (found) found->version = (uint64_t)logic_cell_int(&rows, r, 1);
+    }
+    return rc;
+}
+
+int logic_version_write_each(struct logic_lane *lane, enum logic_log kind, char *const *owners, size_t n, char *const *elements,
+                             bool one_element, enum logic_state state, uint64_t *versions)
+{
+    struct step *steps = oim_arena_alloc(lane->arena, (n ? n : 1) * sizeof(*steps));
+    struct oim_sql_value *args = oim_arena_alloc(lane->arena, (n ? n : 1) * 6 * sizeof(*args));
+    int rc = OIM_OK;
+
+    for (size_t i = 0; i < n; i++) steps[i] = (struct step){owners[i], elements[one_element ? 0 : i], 0, i};
+    qsort(steps, n, sizeof(*steps), by_owner); /* two transactions never wait for each other crosswise */
+    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
+        for (step = STEP; step > n - done; step /= 2) {}
+        rc = docs_bump(lane, kind, steps + done, step);
+    }
+    if (rc == OIM_OK && n) rc = docs_versions(lane, kind, steps, n);
+    for (size_t i = 0; i < n && rc == OIM_OK; i++) {
+        if (steps[i].version == 0) return OIM_ECONFLICT;
+        entry_args(lane, args + i * 6, kind, steps[i].owner, steps[i].element, state, steps[i].version);
+        if (versions) versions[steps[i].position] = steps[i].version;
+    }
+    if (rc == OIM_OK) rc = entries_write(lane, args, n);
+    for (size_t i = 0; i < n && rc == OIM_OK; i++) rc = trim(lane, kind, steps[i].owner, steps[i].version);
+    return rc;
+}
+
+int logic_version_drop(struct logic_lane *lane, enum logic_log kind, const char *owner)
+{
+    struct oim_sql_value args[] = {oim_sql_int(kind), oim_sql_text(owner)};
+    int rc = oim_sql_exec(lane->db, lane->arena, "DELETE FROM version_docs WHERE kind = ? AND owner_id = ?", args, 2, NULL, NULL);
+
+    if (rc) return rc;
+    return oim_sql_exec(lane->db, lane->arena, "DELETE FROM version_entries WHERE kind = ? AND owner_id = ?", args, 2, NULL, NULL);
 }

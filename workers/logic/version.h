@@ -39,8 +39,17 @@ int logic_changes(struct logic_call *call, enum logic_log kind, const char *owne
 int logic_changes_own(struct logic_call *call, enum logic_log kind, char *owner, const char *version_id, uint64_t version,
                       struct logic_version *now, struct logic_changes *changes);
 
-/* One step of the log, inside the caller's transaction: all elements get the same new version. */
+/* One step of the log, inside the caller's transaction: all elements get the same new version. out, if not NULL: the document after it.
+ * Who writes several logs in one transaction writes them in the order of kind, then owner. */
 int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char *owner, char *const *elements, size_t n,
-                        enum logic_state state);
+                        enum logic_state state, struct logic_version *out);
+
+/* One step in each of n logs of one kind, a few statements for all: elements[i], or, with one element, that one in all logs. owners are
+ * distinct. versions, if not NULL: versions[i] of owners[i] after it. */
+int logic_version_write_each(struct logic_lane *lane, enum logic_log kind, char *const *owners, size_t n, char *const *elements,
+                             bool one_element, enum logic_state state, uint64_t *versions);
+
+/* The log is gone: clients start over with a document of another id. */
+int logic_version_drop(struct logic_lane *lane, enum logic_log kind, const char *owner);
 
 #endif
