@@ -13,7 +13,7 @@ cd "$ROOT" || exit 2
 env=$(./build.sh env) && eval "$env" || exit 2
 
 # killed parts; `tests/fault/fault.sh` alone adds what takes longer to stage (a paused owner, everything at once)
-FAULTS='nothing logic archive nginx-worker nginx-reload kafka redis redis-wiped mariadb mongo postgres started-first'
+FAULTS='nothing logic archive nginx-worker nginx-reload kafka redis redis-wiped mariadb mongo postgres started-first changes-logic changes-mariadb'
 SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
 #       name       command
@@ -24,6 +24,7 @@ SUITES="unit       unit gcc
         archive    make -s -C tests/archive check BUILD=$BUILD
         module     tests/module/run.sh
         contract   tests/system/contract.sh
+        routes     routes
         sdk        sdk
         fuzz       make -s -C tests/fuzz run SECONDS=60 BUILD=$ROOT/build-fuzz
         fault      tests/fault/fault.sh $FAULTS"
@@ -50,6 +51,13 @@ unit() {
 # Warnings are errors in both compilers; gcc built what runs here.
 clang_build() {
     if CC=clang ./build.sh build; then echo '1 passed, 0 failed'; else echo '0 passed, 1 failed'; fi
+}
+
+
+# Every route, from the table of tests/routes and the one of the program.
+routes() {
+    local list=$LOGS/routes.txt
+    "$BUILD/bin/openim-logic" --print-routes >"$list" && tests/routes/routes.py --api "http://$OPENIM_REST_ADDRESS" --routes "$list"
 }
 
 

@@ -203,6 +203,7 @@ class Place:
     """Where the servers are, and what only an administrator can do."""
 
     def __init__(self, api, url, secret, admin):
+        self.api, self.secret, self.admin = api, secret, admin
         self.ws, self.lock = url, threading.Lock()
         self.client = Client(api, secret, admin, timeout=REPLY)
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 
+import changes
 from chat import Chat, Place
 from check import judge
 
@@ -210,6 +211,12 @@ FAULTS = {
     "started-first": started_first,
 }
 
+# The same under random changes of friends and groups (changes.py)
+CHANGES = {
+    "changes-logic": FAULTS["logic"],
+    "changes-mariadb": FAULTS["mariadb"],
+}
+
 # Seconds until everybody is served again after the repair. A worker that starts again gets its partitions at once: Kafka's session
 # time-out is 6 s.
 LIMITS = {"logic": 4}
@@ -255,10 +262,11 @@ def one(place, mysql, name):
 
 
 def main():
-    names = sys.argv[1:] or list(FAULTS)
-    unknown = [n for n in names if n not in FAULTS]
+    known = [*FAULTS, *CHANGES]
+    names = sys.argv[1:] or known
+    unknown = [n for n in names if n not in known]
     if unknown:
-        print(f"no fault {unknown[0]}; there are: {' '.join(FAULTS)}", file=sys.stderr)
+        print(f"no fault {unknown[0]}; there are: {' '.join(known)}", file=sys.stderr)
         return 2
     host, port = ENV["OPENIM_MYSQL_ADDRESS"].split(":")
     mysql = ["mariadb", "-h", host, "-P", port, "-u", ENV["OPENIM_MYSQL_USER"], f"-p{ENV['OPENIM_MYSQL_PASSWORD']}",
@@ -268,7 +276,11 @@ def main():
     passed = failed = 0
     for number, name in enumerate(names, 1):
         try:
-            found = one(place, mysql, name)
+            if name in CHANGES:
+                found, line = changes.one(place, mysql, ENV, f"{RUN}{number}", CHANGES[name])
+                print(f"# {name}: {line}")
+            else:
+                found = one(place, mysql, name)
         except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
             found = [f"{type(error).__name__}: {error}"]
             build("up")

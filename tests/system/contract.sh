@@ -1,8 +1,9 @@
 #!/bin/bash
 #
-# Plays the recorded steps that this version answers for. Steps that need routes
-# of a later issue are in contract-later.txt ("scenario: step"): they may fail, and one of
-# them that passes is reported, so that the list only shrinks.
+# Plays the recorded steps of every area but object, third and config, whose routes
+# come later. Steps of the others that need such routes are in contract-later.txt
+# ("scenario: step"): they may fail, and one of them that passes is reported, so that
+# the list only shrinks.
 
 set -uo pipefail
 
@@ -10,10 +11,9 @@ here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 
-for only in auth/ http/ ws/ msg/send msg/status; do
-    python3 "$here/../contract/contract.py" --only "$only" \
-        --api "http://$OPENIM_REST_ADDRESS" --ws "ws://$OPENIM_WS_ADDRESS"
-done | grep -vE '^[0-9]+ passed' >"$out"
+python3 "$here/../contract/contract.py" --area auth,conversation,friend,group,http,jssdk,msg,statistics,user,ws \
+    --api "http://$OPENIM_REST_ADDRESS" --ws "ws://$OPENIM_WS_ADDRESS" |
+    grep -vE '^[0-9]+ passed' >"$out"
 
 # sets: name of a step -> ok | not ok
 awk -v later="$here/contract-later.txt" '

@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+"""Goes through every route of table.txt: headers, bodies, permissions, and the shape of a successful answer, member by member.
+
+    routes.py --api http://127.0.0.1:10002 [--only /friend/] [--routes FILE]
+
+FILE is the output of `openim-logic --print-routes`: the table and the program must know the same routes. Nothing here is written per
+route: what a route takes, who may call it and what it answers is in table.txt, and only there.
+"""
+import argparse, base64, http.client, json, os, random, re, string, sys, time, urllib.parse
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ARGS, DENIED, INTERNAL, MISSING = 1001, 1002, 500, 1004
+MALFORMED, UNKNOWN_TOKEN = 1503, 1505
+HUGE = 20001
+
+
+class Results:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, name, problem):
+        if problem:
+            self.failed += 1
+            print(f"not ok {name}: {problem}", flush=True)
+        else:
+            self.passed += 1
+
+
+# ---- the table
+
+class Parser:
+    """The small language of table.txt for requests and data."""
+
+    def __init__(self, text, objects):
+        self.tokens = re.findall(r"[A-Za-z]\w*|[{}(),~!?]|\[\]", text)
+        self.at = 0
+        self.objects = objects
+
+    def peek(self):
+        return self.tokens[self.at] if self.at < len(self.tokens) else None
+
+    def take(self, want=None):
+        token = self.peek()
+        if token is None or (want and token != want):
+            raise ValueError(f"expected {want}, got {token} in {' '.join(self.tokens)}")
+        self.at += 1
+        return token
+
+    def type(self):
+        token = self.take()
+        if token == "[]":
+            kind = {"list": self.type()}
+        elif token == "?":
+            kind = self.type()
+            kind["null"] = True
+        elif token == "{":
+            kind = {"object": self.members("}")}
+            self.take("}")
+        elif token == "map":
+            self.take("(")
+            kind = {"map": self.type()}
+            self.take(")")
+        elif token in ("s", "i", "l", "u", "b", "null"):
+            kind = {"scalar": token}
+        else:
+            kind = dict(self.objects[token])
+        while self.peek() in ("~", "!", "?"):
+            kind[{"~": "absent", "!": "required", "?": "null"}[self.take()]] = True
+        return kind
+
+    def members(self, end=None):
+        out = {}
+        while self.peek() not in (end, None):
+            name = self.take()
+            out[name] = self.type()
+            if self.peek() == ",":
+                self.take()
+        return out
+
+
+class Route:
+    def __init__(self, line, objects):
+        path, who, request, data, call = re.split(r"\s*\|\s*", line, maxsplit=4)
+        self.path, _, self.query = path.partition("?")
+        self.who, _, rest = who.partition("(")
+        self.owners = rest.rstrip(")").split(",") if rest else []
+        self.request = Parser(request, objects).members()
+        self.data = None if data == "-" else Parser(data, objects).type()
+        self.caller, _, self.body = call.partition(": ")
+
+
+def table():
+    objects, routes = {}, []
+    for line in open(os.path.join(HERE, "table.txt")):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        if line.startswith("! "):
+            continue
+        if line.startswith("= "):
+            name, _, text = line[2:].partition(" ")
+            objects[name] = Parser(text, objects).type()
+        else:
+            routes.append(Route(line, objects))
+    return routes
+
+
+# ---- the answer's shape
+
+def scalar_problem(kind, value):
+    if kind == "null":
+        return None if value is None else "is not null"
+    if kind == "s":
+        return None if isinstance(value, str) else "is not text"
+    if kind == "b":
+        return None if isinstance(value, bool) else "is not a boolean"
+    if isinstance(value, bool) or not isinstance(value, int):
+        return "is not an integer"
+    low, high = {"i": (-2**31, 2**31), "u": (0, 2**32), "l": (-2**63, 2**64)}[kind]
+    return None if low <= value < high else "is out of range"
+
+
+def shape_problem(kind, value, where="data"):
+    if value is None and (kind.get("null") or "list" in kind):
+        return None
+    if "scalar" in kind:
+        problem = scalar_problem(kind["scalar"], value)
+        return f"{where} {problem}: {value!r}"[:200] if problem else None
+    if "list" in kind:
+        if not isinstance(value, list):
+            return f"{where} is not a list"
+        problems = (shape_problem(kind["list"], v, f"{where}[{i}]") for i, v in enumerate(value))
+        return next((p for p in problems if p), None)
+    if not isinstance(value, dict):
+        return f"{where} is not an object: {value!r}"[:200]
+    if "map" in kind:
+        problems = (shape_problem(kind["map"], v, f"{where}.{k}") for k, v in value.items())
+        return next((p for p in problems if p), None)
+    for name, member in kind["object"].items():
+        if name not in value:
+            if not member.get("absent"):
+                return f"{where}.{name} is missing"
+            continue
+        problem = shape_problem(member, value[name], f"{where}.{name}")
+        if problem:
+            return problem
+    extra = set(value) - set(kind["object"])
+    return f"{where} has more: {', '.join(sorted(extra))}" if extra else None
+
+
+# ---- requests
+
+class Client:
+    def __init__(self, api):
+        self.address = urllib.parse.urlsplit(api).netloc
+        self.connection = None
+
+    def send(self, path, body, headers, method="POST"):
+        for attempt in range(2):
+            try:
+                if self.connection is None:
+                    self.connection = http.client.HTTPConnection(self.address, timeout=30)
+                self.connection.request(method, path, body, headers)
+                response = self.connection.getresponse()
+                return response.status, response.read()
+            except (http.client.HTTPException, OSError):
+                self.connection = None
+                if attempt:
+                    raise
+
+    def call(self, path, body, token, op="routes-test", **more):
+        headers = {"operationID": op} if op else {}
+        if token is not None:
+            headers["token"] = token
+        if not isinstance(body, (str, bytes)):
+            body = json.dumps(body)
+        status, text = self.send(path, body, headers, **more)
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            return status, None
+        return status, answer if isinstance(answer, dict) and "errCode" in answer else None
+
+
+class World:
+    def __init__(self, client, secret):
+        self.client = client
+        self.names = {"secret": secret, "now": int(time.time() * 1000) + 1000}
+        self.names["p"] = p = "r" + "".join(random.choices(string.ascii_lowercase, k=7))
+        self.tokens = {"admin": self.must("/auth/get_admin_token", {"secret": secret, "userID": "imAdmin"}, None)["token"]}
+        users = {u: p + u for u in "abcde"}
+        self.must("/user/user_register", {"users": [{"userID": v, "nickname": u} for u, v in users.items()]})
+        for user, user_id in users.items():
+            self.names[user] = user_id
+            self.tokens[user] = self.must("/auth/get_user_token", {"platformID": 5, "userID": user_id})["token"]
+        self.names["token_a"] = self.tokens["a"]
+        self.names["ab"] = "si_%s_%s" % tuple(sorted((users["a"], users["b"])))
+        key = json.dumps({"sendID": users["a"], "recvID": users["b"], "groupID": ""})
+        self.names["key_ab"] = urllib.parse.quote(base64.b64encode(key.encode()).decode())
+        self.names["g"] = p + "g"
+        self.must("/group/create_group", {"memberUserIDs": [users["b"]], "ownerUserID": users["a"],
+                                          "groupInfo": {"groupID": p + "g", "groupName": "g", "groupType": 2}}, "a")
+
+    def must(self, path, body, caller="admin"):
+        status, answer = self.client.call(path, body, self.tokens[caller] if caller else None)
+        if not answer or answer["errCode"]:
+            sys.exit(f"cannot prepare: {path}: HTTP {status} {answer}")
+        return answer.get("data")
+
+    def fill(self, text):
+        text = re.sub(r'"\$now"', str(self.names["now"]), text)
+        return re.sub(r"\$\{(\w+)\}|\$(\w+)", lambda m: str(self.names[m.group(1) or m.group(2)]), text)
+
+
+# ---- what is wrong with a request
+
+def wrong_values(kind):
+    if "list" in kind:
+        return ["x", 7]
+    if "map" in kind or "object" in kind:
+        return ["x", 7]
+    return {"s": [7], "b": ["x"], "i": ["x", 1.5, 2**31], "u": ["x", -1, 2**32], "l": ["x", 1.5, 2**64]}[kind["scalar"]]
+
+
+def without(body, name):
+    return {k: v for k, v in body.items() if k != name}
+
+
+def code_problem(answer, *codes):
+    if answer is None:
+        return "no envelope"
+    if answer["errCode"] not in codes:
+        return f"errCode {answer['errCode']} ({answer.get('errMsg')} {answer.get('errDlt')}) instead of {' or '.join(map(str, codes))}"
+    if answer["errCode"] and "data" in answer:
+        return "a refusal has data"
+    return None
+
+
+class Suite:
+    def __init__(self, client, world, results):
+        self.client, self.world, self.results = client, world, results
+
+    def run(self, route):
+        self.path = route.path + ("?" + self.world.fill(route.query) if route.query else "")
+        self.route = route
+        self.body = json.loads(self.world.fill(route.body))
+        self.token = self.world.tokens[route.caller]
+        self.headers()
+        self.bodies()
+        self.members()
+        self.permissions()
+        self.success()
+
+    def expect(self, what, body, token, *codes, **more):
+        status, answer = self.client.call(self.path, body, token, **more)
+        self.results.check(f"{self.route.path} {what}", code_problem(answer, *codes))
+
+    def headers(self):
+        self.expect("without operationID", self.body, self.token, ARGS, op=None)
+        status, _ = self.client.call(self.path, self.body, self.token, method="PUT")
+        self.results.check(f"{self.route.path} by another method", None if status == 404 else f"HTTP {status} instead of 404")
+        if self.route.who == "none":
+            return
+        self.expect("without token", self.body, None, ARGS)
+        self.expect("with a token that is none", self.body, "x", MALFORMED)
+        head, _, signature = self.token.rpartition(".")
+        other = "A" if signature[5] != "A" else "B"
+        self.expect("with a forged token", self.body, f"{head}.{signature[:5]}{other}{signature[6:]}", UNKNOWN_TOKEN)
+
+    def bodies(self):
+        if not self.route.request:
+            return
+        # some of upstream's routes bind by hand and answer 500 for what is no JSON
+        self.expect("with an empty body", "", self.token, ARGS, INTERNAL)
+        self.expect("with half a body", json.dumps(self.body)[:-1], self.token, ARGS, INTERNAL)
+        self.expect("with a list as body", "[1]", self.token, ARGS, INTERNAL)
+        deep = '{"zz":' + "[" * 100000 + "]" * 100000 + "}"
+        self.expect("with a deep body", deep, self.token, ARGS, INTERNAL)
+        self.expect("with text that is not UTF-8", b'{"zz":"\xff\xfe"}', self.token, ARGS, INTERNAL, DENIED, 0)
+
+    def members(self):
+        for name, kind in self.route.request.items():
+            for value in wrong_values(kind):
+                self.expect(f"{name} = {value!r}", {**self.body, name: value}, self.token, ARGS, INTERNAL)
+            if kind.get("required"):
+                self.expect(f"without {name}", without(self.body, name), self.token, ARGS)
+                self.expect(f"{name} = null", {**self.body, name: None}, self.token, ARGS)
+                if "list" in kind:
+                    self.expect(f"{name} = []", {**self.body, name: []}, self.token, ARGS)
+            if kind.get("list", {}).get("scalar") == "s":
+                huge = [f"{self.world.names['p']}huge{i}" for i in range(HUGE)]
+                self.expect(f"{name} of {HUGE}", {**self.body, name: huge}, self.token, ARGS)
+                self.expect(f"{name} with a number in it", {**self.body, name: [7]}, self.token, ARGS, INTERNAL)
+
+    def permissions(self):
+        who, tokens = self.route.who, self.world.tokens
+        if who in ("none", "any"):
+            return
+        codes = (DENIED, MISSING) if who in ("gadmin", "gowner") else (DENIED,)
+        self.expect("by a stranger", self.body, tokens["e"], *codes)
+        if who == "admin":
+            self.expect("by a user", self.body, tokens["a"], DENIED)
+
+    def success(self):
+        name = f"{self.route.path} answer"
+        status, answer = self.client.call(self.path, {**self.body, "zzUnknown": {"a": [1, None]}}, self.token)
+        problem = code_problem(answer, 0)
+        if problem is None and status != 200:
+            problem = f"HTTP {status}"
+        if problem is None and (answer["errMsg"], answer["errDlt"]) != ("", ""):
+            problem = "a success has texts"
+        if problem is None and self.route.data is None:
+            problem = "data is there" if "data" in answer else None
+        elif problem is None:
+            problem = "data is missing" if "data" not in answer else shape_problem(self.route.data, answer["data"])
+        self.results.check(name, problem)
+
+
+def known(results, routes, file):
+    """The table and the program know the same routes."""
+    program = {line.split("\t")[0] for line in open(file) if line.startswith("/")}
+    mine = {r.path for r in routes}
+    for path in sorted(program - mine):
+        results.check(f"{path} in the table", "the program has it, table.txt has not")
+    for path in sorted(mine - program):
+        results.check(f"{path} in the program", "table.txt has it, the program has not")
+    results.check("table and program", None if program else "the program prints no routes")
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--api", required=True)
+    ap.add_argument("--only", default="")
+    ap.add_argument("--routes")
+    ap.add_argument("--secret", default=os.environ.get("OPENIM_SECRET", "openIM123"))
+    args = ap.parse_args()
+    results, routes, client = Results(), table(), Client(args.api)
+    if args.routes:
+        known(results, routes, args.routes)
+    suite = Suite(client, World(client, args.secret), results)
+    for route in routes:
+        if args.only in route.path:
+            suite.run(route)
+    print(f"{results.passed} passed, {results.failed} failed")
+    sys.exit(results.failed > 0 or results.passed == 0)
+
+
+if __name__ == "__main__":
+    main()
