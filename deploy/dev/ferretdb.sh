@@ -51,6 +51,7 @@ ferretdb_fetch() {
 
 ferretdb_start() {
     mkdir -p "$DATA/ferretdb"
+    yield_cpu
     DO_NOT_TRACK=1 spawn ferretdb root "$FERRETDB" --handler=postgresql \
         --postgresql-url="postgres://postgres@127.0.0.1:$POSTGRES_PORT/ferretdb?pool_max_conns=100" \
         --state-dir="$DATA/ferretdb" --listen-addr="127.0.0.1:$FERRETDB_PORT" \

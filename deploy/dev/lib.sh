@@ -12,6 +12,8 @@ VAR=${OPENIM_VAR:-$ROOT/var}
 RUN=$VAR/run LOGS=$VAR/log DATA=$VAR/data
 CACHE=$ROOT/var/cache                   # shared by all instances of a checkout
 BUILD=$ROOT/build${CC:+-${CC##*/}}${SANITIZE:+-san}
+CPU_GROUPS=(/sys/fs/cgroup/cpu /sys/fs/cgroup)   # version 1, version 2
+CPU_GROUP=openim-history
 FAIL_LINES=30                           # of a log, shown when a step fails
 
 # A build.sh that was called by ours must not take our servers for the caller's.
@@ -179,6 +181,41 @@ spawn() {
     setsid $(run_as "$user") "$@" </dev/null >>"$LOGS/$name.log" 2>&1 8>&- 9>&- &
     pid_write "$name" $!
     disown $!
+}
+
+
+# yield_cpu: the calling shell, and so what it spawns, takes a tenth of another
+# part's share while processors are short, and all it wants otherwise. For the
+# writers of history: a batch of theirs would hold up messages for tens of
+# milliseconds. This needs a control group: each part is a session, and Linux
+# shares between sessions first (autogroup), so nice would change nothing.
+# Without root, or where there are no groups to be made, all stay equal.
+yield_cpu() {
+    local root group
+    for root in "${CPU_GROUPS[@]}"; do
+        group=$root/$CPU_GROUP
+        [[ -w $root/cgroup.procs ]] || continue
+        mkdir -p "$group" || continue
+        if [[ -e $group/cpu.shares ]]; then
+            echo 102 >"$group/cpu.shares" || continue
+        elif [[ -e $group/cpu.weight ]]; then
+            echo 10 >"$group/cpu.weight" || continue
+        else
+            continue
+        fi
+        echo "$BASHPID" >"$group/cgroup.procs" || continue
+        return 0
+    done
+    echo "no control group: history gets as much of the processor as messages"
+}
+
+
+# The group goes with the last one in it.
+yield_cpu_end() {
+    local root
+    for root in "${CPU_GROUPS[@]}"; do
+        [[ ! -d $root/$CPU_GROUP ]] || rmdir "$root/$CPU_GROUP" 2>/dev/null || true
+    done
 }
 
 

@@ -144,6 +144,7 @@ parts_down() {
         # shellcheck disable=SC2046
         together down $(parts_of "$layer")
     done
+    yield_cpu_end
 }
 
 

@@ -37,6 +37,7 @@ postgres_start() {
         $(run_as postgres) "$bin/initdb" -D "$dir" -U postgres --auth=trust \
             --encoding=UTF8 --locale=C --no-sync --no-instructions
     fi
+    yield_cpu
     spawn postgres postgres "$bin/postgres" -D "$dir" -p "$POSTGRES_PORT" -h 127.0.0.1 \
         -c unix_socket_directories= -c max_connections=200 -c shared_buffers=128MB \
         -c wal_level=minimal -c max_wal_senders=0

@@ -35,7 +35,7 @@ logic_absent() { worker_absent logic; }
 logic_stale() { worker_stale logic; }
 logic_address() { echo -; }
 
-archive_start() { worker_start archive; }
+archive_start() { yield_cpu; worker_start archive; }
 archive_ready() { worker_pid archive >/dev/null; }
 archive_pid() { worker_pid archive; }
 archive_absent() { worker_absent archive; }
