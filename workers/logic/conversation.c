@@ -2,61 +2,30 @@
  * /conversation: the reads of rest.md B.8 and C.7. Table conversations; rows are made by the message road
  * with the first message. Storage order is the order of lists and of idHash.
  */
-#include "version.h"
+#include "conversation.h"
 
-#include "conversation.pb-c.h"
 #include "oim_hash.h"
 #include "pull.h"
 
 #include <string.h>
 
-#define COLUMNS                                                                                                    \
-    "conversation_id, recv_msg_opt, conversation_type, user_id, group_id, is_pinned, attached_info, is_private_chat," \
-    " group_at_type, ex, burn_duration, min_seq, max_seq, msg_destruct_time, latest_msg_destruct_time, is_msg_destruct"
-
 /* ---- rows ---- */
 
-static Openim__Conversation__Conversation *conv_of_row(struct logic_call *call, const char *owner,
-                                                       const struct oim_sql_rows *rows, size_t row)
-{
-    Openim__Conversation__Conversation *c = logic_new(call, &openim__conversation__conversation__descriptor);
-
-    c->owneruserid = (char *)owner;
-    c->conversationid = logic_cell_text(rows, row, 0);
-    c->recvmsgopt = (int32_t)logic_cell_int(rows, row, 1);
-    c->conversationtype = (int32_t)logic_cell_int(rows, row, 2);
-    c->userid = logic_cell_text(rows, row, 3);
-    c->groupid = logic_cell_text(rows, row, 4);
-    c->ispinned = logic_cell_int(rows, row, 5) != 0;
-    c->attachedinfo = logic_cell_text(rows, row, 6);
-    c->isprivatechat = logic_cell_int(rows, row, 7) != 0;
-    c->groupattype = (int32_t)logic_cell_int(rows, row, 8);
-    c->ex = logic_cell_text(rows, row, 9);
-    c->burnduration = (int32_t)logic_cell_int(rows, row, 10);
-    c->minseq = logic_cell_int(rows, row, 11);
-    c->maxseq = logic_cell_int(rows, row, 12);
-    c->msgdestructtime = logic_cell_int(rows, row, 13);
-    c->latestmsgdestructtime = logic_cell_int(rows, row, 14);
-    c->ismsgdestruct = logic_cell_int(rows, row, 15) != 0;
-    return c;
-}
-
-static void convs_of_rows(struct logic_call *call, const char *owner, const struct oim_sql_rows *rows,
-                          Openim__Conversation__Conversation ***out, size_t *n)
+static void convs_of_rows(struct logic_call *call, const struct oim_sql_rows *rows, Openim__Conversation__Conversation ***out, size_t *n)
 {
     *out = logic_list(call, rows->n);
     *n = rows->n;
-    for (size_t i = 0; i < rows->n; i++) (*out)[i] = conv_of_row(call, owner, rows, i);
+    for (size_t i = 0; i < rows->n; i++) (*out)[i] = logic_conv_of_row(call, rows, i);
 }
 
 int logic_conversations(struct logic_call *call, const char *owner, Openim__Conversation__Conversation ***out, size_t *n)
 {
-    static const char sql[] = "SELECT " COLUMNS " FROM conversations WHERE owner_user_id = ? ORDER BY id";
+    static const char sql[] = "SELECT " LOGIC_CONV_COLUMNS " FROM conversations WHERE owner_user_id = ? ORDER BY id";
     struct oim_sql_value args[] = {oim_sql_text(owner)};
     struct oim_sql_rows rows = {0};
     int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 1, &rows, NULL);
 
-    if (rc == OIM_OK) convs_of_rows(call, owner, &rows, out, n);
+    if (rc == OIM_OK) convs_of_rows(call, &rows, out, n);
     return rc;
 }
 
@@ -68,9 +37,9 @@ int logic_conversations_by_id(struct logic_call *call, const char *owner, char *
     int rc;
 
     for (size_t i = 0; i < n_ids; i++) hashes[i] = oim_sql_blob(logic_owner_hash(call->lane->arena, owner, ids[i]), 16);
-    rc = logic_sql_in(call->lane, "SELECT " COLUMNS " FROM conversations WHERE owner_hash IN", NULL, 0, hashes, n_ids,
+    rc = logic_sql_in(call->lane, "SELECT " LOGIC_CONV_COLUMNS " FROM conversations WHERE owner_hash IN", NULL, 0, hashes, n_ids,
                       "ORDER BY id", &rows);
-    if (rc == OIM_OK) convs_of_rows(call, owner, &rows, out, n);
+    if (rc == OIM_OK) convs_of_rows(call, &rows, out, n);
     return rc;
 }
 
@@ -136,7 +105,7 @@ static int get_conversations(struct logic_call *call, const ProtobufCMessage *re
 static int get_owner_conversation(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
     static const char count[] = "SELECT COUNT(*) FROM conversations WHERE owner_user_id = ?";
-    static const char sql[] = "SELECT " COLUMNS " FROM conversations WHERE owner_user_id = ? ORDER BY id LIMIT ? OFFSET ?";
+    static const char sql[] = "SELECT " LOGIC_CONV_COLUMNS " FROM conversations WHERE owner_user_id = ? ORDER BY id LIMIT ? OFFSET ?";
     const Openim__Conversation__GetOwnerConversationReq *req = (const void *)req_;
     Openim__Conversation__GetOwnerConversationResp *res = (void *)res_;
     struct logic_page page = logic_page_lenient(req->pagination);
@@ -149,7 +118,7 @@ static int get_owner_conversation(struct logic_call *call, const ProtobufCMessag
     res->total = logic_cell_int(&rows, 0, 0);
     if (page.limit == 0) return OIM_OK;
     rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 3, &rows, NULL);
-    if (rc == OIM_OK) convs_of_rows(call, req->userid, &rows, &res->conversations, &res->n_conversations);
+    if (rc == OIM_OK) convs_of_rows(call, &rows, &res->conversations, &res->n_conversations);
     return rc;
 }
 

@@ -27,6 +27,32 @@
 
 /* ---- seqs ---- */
 
+/* In a group that the user left nothing is newer than what it may read. */
+static int newest_of_left(struct logic_call *call, const char *user_id, char *const *ids, size_t n, const struct logic_conv *convs,
+                          size_t n_convs, struct logic_seq *seqs)
+{
+    struct logic_index *index = logic_index_new(call->lane->arena, ids, n);
+    char **left = logic_list(call, 2 * n_convs);
+    struct logic_seq *ends;
+    size_t n_left = 0;
+    int rc;
+
+    for (size_t i = 0; i < n_convs; i++) {
+        if (convs[i].max_seq == 0) continue;
+        left[n_left++] = convs[i].id;
+        left[n_left++] = logic_twin(call->lane->arena, convs[i].id);
+    }
+    if (n_left == 0) return OIM_OK;
+    ends = logic_array(call, n_left, sizeof(*ends));
+    rc = logic_seqs(call, user_id, left, n_left, LOGIC_SEQ_WINDOW, NULL, NULL, ends);
+    for (size_t i = 0; rc == OIM_OK && i < n_left; i++) {
+        size_t at = logic_index_find(index, left[i]);
+
+        if (at != SIZE_MAX) seqs[at].max = ends[i].high;
+    }
+    return rc;
+}
+
 /* 1001: the user's conversations, their notification twins, and the user's own notices. */
 static int newest_seq(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
@@ -51,6 +77,7 @@ static int newest_seq(struct logic_call *call, const ProtobufCMessage *req_, Pro
     ids[n_ids++] = oim_arena_printf(a, "n_%s_%s", req->userid, req->userid);
     seqs = logic_array(call, n_ids, sizeof(*seqs));
     rc = logic_seqs(call, req->userid, ids, n_ids, 0, NULL, NULL, seqs);
+    if (rc == OIM_OK) rc = newest_of_left(call, req->userid, ids, n_ids, convs, n, seqs);
     if (rc) return rc;
 
     struct logic_index *index = logic_index_new(a, ids, n_ids);

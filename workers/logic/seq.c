@@ -135,7 +135,9 @@ int logic_seqs(struct logic_call *call, const char *user_id, char *const *ids, s
         if (row_max && row_max[i] && (s->high == 0 || row_max[i] < s->high)) s->high = row_max[i];
         if (s->low < 1) s->low = 1;
         if (s->high == 0 || s->high > s->max) s->high = s->max;
-        if (s->read > s->max) s->read = s->max;
+        if (s->high < 0) s->high = 0;
+        if ((what & LOGIC_SEQ_READ) && s->read < s->low - 1) s->read = s->low - 1;
+        if (s->read > s->high) s->read = s->high;
     }
     return OIM_OK;
 }

@@ -1,6 +1,7 @@
 /*
  * Sequence numbers as readers see them: newest seq of a conversation, read position and visible window
- * of a user (messages.md 5.1, 7). Redis first, SQL for what Redis lacks; the message lane writes both.
+ * of a user (messages.md 5.1, 7). Redis first, SQL for what Redis lacks; the message lane writes both. Limits are in SQL only: they
+ * change in the transaction that a member joins, leaves or clears in, and hold from its commit on.
  * Whatever the number of conversations: one pipeline and at most three statements.
  */
 #ifndef OIM_LOGIC_SEQ_H
@@ -11,14 +12,14 @@
 struct logic_seq {
     int64_t max;      /* newest seq of the conversation, 0 none */
     int64_t time;     /* its sendTime, ms */
-    int64_t read;     /* the user's read position */
-    int64_t low, high; /* what the user may see: low..high, low >= 1, empty when low > high */
+    int64_t read;     /* the user's read position: what lies below low counts as read, what lies above high does not exist */
+    int64_t low, high; /* what the user may see: low..high, low >= 1, empty when low > high; high 0: nothing at all */
 };
 
 enum { LOGIC_SEQ_READ = 1, LOGIC_SEQ_WINDOW = 2 };
 
-/* Fills max and time, and what `what` asks for. rows are the user's own limits by position: row_max of
- * the conversation row (0 unset), row_min. Either may be NULL. */
+/* Fills max and time, and what `what` asks for; without LOGIC_SEQ_WINDOW the conversations' own lower limits do not count. row_min and
+ * row_max are the limits in the user's conversation rows by position (0 unset); either may be NULL. */
 int logic_seqs(struct logic_call *call, const char *user_id, char *const *ids, size_t n, unsigned what,
                const int64_t *row_min, const int64_t *row_max, struct logic_seq *out);
 
