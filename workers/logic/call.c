@@ -167,6 +167,23 @@ int logic_check_ids(struct logic_call *call, const char *name, char *const *ids,
     return OIM_OK;
 }
 
+#define NAME_MAX_CHARS 255
+#define TEXT_MAX_BYTES 65535
+
+int logic_check_name(struct logic_call *call, const char *field, const char *text)
+{
+    size_t chars = 0;
+
+    for (const char *p = text ? text : ""; *p; p++) chars += ((unsigned char)*p & 0xC0) != 0x80;
+    return chars <= NAME_MAX_CHARS ? OIM_OK : logic_args(call, "%s is longer than %d characters", field, NAME_MAX_CHARS);
+}
+
+int logic_check_text(struct logic_call *call, const char *field, const char *text)
+{
+    if (text == NULL || strlen(text) <= TEXT_MAX_BYTES) return OIM_OK;
+    return logic_args(call, "%s is longer than %d bytes", field, TEXT_MAX_BYTES);
+}
+
 /* ---- SQL ---- */
 
 struct oim_sql_value *logic_text_values(struct oim_arena *a, char *const *ids, size_t n)

@@ -110,6 +110,7 @@ int logic_produce_msg(struct logic_call *call, Openim__Internal__Uplink *up, con
     uint8_t *packed;
 
     up->payload.len = openim__sdkws__msg_data__get_packed_size(msg);
+    if (up->payload.len > (size_t)call->lane->app->conf.message.max_bytes) return OIM_EPARSE;
     up->payload.data = oim_arena_alloc(a, up->payload.len);
     openim__sdkws__msg_data__pack(msg, up->payload.data);
     if (oim_wire_peek_msg(up->payload.data, up->payload.len, &route)) return OIM_EPARSE;

@@ -72,7 +72,8 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice);
  * who is offline learns the change by synchronising, so a group of thousands costs as many notices as there are people to read them. */
 int logic_notify_online(struct logic_call *call, const struct logic_notice *notice, char *const *ids, size_t n);
 
-/* A packed message to openim.msg under the key of its conversation (message_rest.c uses it, too). */
+/* A packed message to openim.msg under the key of its conversation (message_rest.c uses it, too). OIM_EPARSE: larger than
+ * message.max_bytes: the message lane would refuse it, or Kafka, when the rows are committed. */
 int logic_produce_msg(struct logic_call *call, Openim__Internal__Uplink *up, const Openim__Sdkws__MsgData *msg);
 
 /* notice_table.c: what a type does by default. */

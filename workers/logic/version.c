@@ -187,8 +187,8 @@ static int entries_write(struct logic_lane *lane, const struct oim_sql_value *ar
     return rc;
 }
 
-/* A client that is more than CHANGES_MAX entries behind starts over: older ones are of no use to anybody. */
-static int trim(struct logic_lane *lane, enum logic_log kind, const char *owner, uint64_t version)
+/* A client that is more than CHANGES_MAX entries behind starts over: older ones are of no use to anybody. steps: those just done. */
+static int trim(struct logic_lane *lane, enum logic_log kind, const char *owner, uint64_t version, uint32_t steps)
 {
     static const char find[] = "SELECT version FROM version_entries WHERE kind = ? AND owner_id = ? ORDER BY version DESC LIMIT 1 OFFSET ?";
     static const char drop[] = "DELETE FROM version_entries WHERE kind = ? AND owner_id = ? AND version < ?";
@@ -196,7 +196,7 @@ static int trim(struct logic_lane *lane, enum logic_log kind, const char *owner,
     struct oim_sql_rows rows = {0};
     int rc;
 
-    if (version % TRIM_EACH) return OIM_OK;
+    if (version % TRIM_EACH >= steps) return OIM_OK;
     rc = oim_sql_exec(lane->db, lane->arena, find, args, 3, &rows, NULL);
     if (rc || rows.n == 0) return rc;
     args[2] = oim_sql_int(logic_cell_int(&rows, 0, 0));
@@ -206,8 +206,14 @@ static int trim(struct logic_lane *lane, enum logic_log kind, const char *owner,
 int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char *owner, char *const *elements, size_t n,
                         enum logic_state state, struct logic_version *out)
 {
-    static const char bump[] = "INSERT INTO version_docs (kind, owner_id, doc_id, version) VALUES (?, ?, ?, 1)"
-                               " ON DUPLICATE KEY UPDATE version = version + 1";
+    return logic_version_write_steps(lane, kind, owner, elements, n, state, 1, out);
+}
+
+int logic_version_write_steps(struct logic_lane *lane, enum logic_log kind, const char *owner, char *const *elements, size_t n,
+                              enum logic_state state, uint32_t steps, struct logic_version *out)
+{
+    static const char bump[] = "INSERT INTO version_docs (kind, owner_id, doc_id, version) VALUES (?, ?, ?, ?)"
+                               " ON DUPLICATE KEY UPDATE version = version + VALUES(version)";
     static const char read[] = "SELECT version, doc_id FROM version_docs WHERE kind = ? AND owner_id = ?";
     struct oim_sql_value *args = oim_arena_alloc(lane->arena, (n ? n : 1) * 6 * sizeof(*args));
     struct oim_sql_rows rows = {0};
@@ -216,8 +222,8 @@ int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char
     int rc;
 
     doc_id_make(doc);
-    struct oim_sql_value head[] = {oim_sql_int(kind), oim_sql_text(owner), oim_sql_blob(doc, sizeof(doc))};
-    rc = oim_sql_exec(lane->db, lane->arena, bump, head, 3, NULL, NULL);
+    struct oim_sql_value head[] = {oim_sql_int(kind), oim_sql_text(owner), oim_sql_blob(doc, sizeof(doc)), oim_sql_uint(steps)};
+    rc = oim_sql_exec(lane->db, lane->arena, bump, head, 4, NULL, NULL);
     if (rc == OIM_OK) rc = oim_sql_exec(lane->db, lane->arena, read, head, 2, &rows, NULL);
     if (rc) return rc;
     if (rows.n == 0) return OIM_ECONFLICT; /* dropped meanwhile */
@@ -229,7 +235,7 @@ int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char
     }
     for (size_t i = 0; i < n; i++) entry_args(lane, args + i * 6, kind, owner, elements[i], state, version);
     rc = entries_write(lane, args, n);
-    return rc ? rc : trim(lane, kind, owner, version);
+    return rc ? rc : trim(lane, kind, owner, version, steps);
 }
 
 /* A log of logic_version_write_each. */
@@ -306,8 +312,33 @@ int logic_version_write_each(struct logic_lane *lane, enum logic_log kind, char 
         if (versions) versions[steps[i].position] = steps[i].version;
     }
     if (rc == OIM_OK) rc = entries_write(lane, args, n);
-    for (size_t i = 0; i < n && rc == OIM_OK; i++) rc = trim(lane, kind, steps[i].owner, steps[i].version);
+    for (size_t i = 0; i < n && rc == OIM_OK; i++) rc = trim(lane, kind, steps[i].owner, steps[i].version, 1);
     return rc;
+}
+
+/* The ids of new documents and of entries are made as doc_id_make and entry_args make them, out of user_id and a seed. */
+int logic_version_leave_all(struct logic_lane *lane, const char *group_id)
+{
+    static const char docs[] = "INSERT INTO version_docs (kind, owner_id, doc_id, version)"
+                               " SELECT ?, user_id, UNHEX(SUBSTR(SHA2(CONCAT(?, user_id), 256), 1, 24)), 1"
+                               " FROM group_members WHERE group_id = ? ORDER BY user_id"
+                               " ON DUPLICATE KEY UPDATE version = version_docs.version + 1";
+    static const char entries[] =
+        "INSERT INTO version_entries (kind, owner_id, element_id, element_hash, state, version)"
+        " SELECT d.kind, d.owner_id, m.group_id,"
+        " UNHEX(SUBSTR(SHA2(CONCAT(d.kind, CHAR(0), d.owner_id, CHAR(0), m.group_id), 256), 1, 32)), ?, d.version"
+        " FROM group_members m JOIN version_docs d ON d.kind = ? AND d.owner_id = m.user_id WHERE m.group_id = ? ORDER BY m.user_id"
+        " ON DUPLICATE KEY UPDATE state = VALUES(state), version = VALUES(version)";
+    uint8_t seed[DOC_ID_BYTES];
+    char text[2 * DOC_ID_BYTES + 1];
+    int rc;
+
+    doc_id_make(seed);
+    oim_hash_hex(text, seed, sizeof(seed));
+    struct oim_sql_value doc_args[] = {oim_sql_int(LOGIC_LOG_JOIN), oim_sql_text(text), oim_sql_text(group_id)};
+    struct oim_sql_value values[] = {oim_sql_int(LOGIC_DELETE), oim_sql_int(LOGIC_LOG_JOIN), oim_sql_text(group_id)};
+    rc = oim_sql_exec(lane->db, lane->arena, docs, doc_args, 3, NULL, NULL);
+    return rc ? rc : oim_sql_exec(lane->db, lane->arena, entries, values, 3, NULL, NULL);
 }
 
 int logic_version_drop(struct logic_lane *lane, enum logic_log kind, const char *owner)

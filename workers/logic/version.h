@@ -44,10 +44,17 @@ int logic_changes_own(struct logic_call *call, enum logic_log kind, char *owner,
 int logic_version_write(struct logic_lane *lane, enum logic_log kind, const char *owner, char *const *elements, size_t n,
                         enum logic_state state, struct logic_version *out);
 
+/* The same counted as several steps: what notices say of a part of it is then no next step to a client, which pulls (rest.md D.4). */
+int logic_version_write_steps(struct logic_lane *lane, enum logic_log kind, const char *owner, char *const *elements, size_t n,
+                              enum logic_state state, uint32_t steps, struct logic_version *out);
+
 /* One step in each of n logs of one kind, a few statements for all: elements[i], or, with one element, that one in all logs. owners are
  * distinct. versions, if not NULL: versions[i] of owners[i] after it. */
 int logic_version_write_each(struct logic_lane *lane, enum logic_log kind, char *const *owners, size_t n, char *const *elements,
                              bool one_element, enum logic_state state, uint64_t *versions);
+
+/* One step in the join log of every member of a group: it is gone. In SQL alone: thousands of members are ordinary. */
+int logic_version_leave_all(struct logic_lane *lane, const char *group_id);
 
 /* The log is gone: clients start over with a document of another id. */
 int logic_version_drop(struct logic_lane *lane, enum logic_log kind, const char *owner);
