@@ -74,6 +74,8 @@ static const struct setting settings[] = {
     I(message, dedup_entries, "131072", 1024, 16777216, "newest messages of a partition whose repeats are known without asking MySQL"),
     B(message, friend_verify, "false", "only friends of the receiver may write"),
     I(message, max_bytes, "819200", 1024, 900000, "of one stored message; Kafka refuses more than its message.max.bytes"),
+    S(notification, language, "en", "of the texts that the server makes, such as titles of offline pushes: en, zh or ja"),
+    S(notification, file, "", "what notifications show, push and say: a file like config/notification.conf; empty: the defaults"),
     I(token, expire_days, "90", 1, 36500, "life of a token"),
     I(token, multi_login_policy, "1", 0, 5, "0 no kick, 1 one per platform, 4 one per class, 5 PC and one other"),
     I(token, max_num_one_end, "30", 1, 10000, "tokens of a platform under policy 0"),
@@ -218,6 +220,7 @@ static int environment_read(struct oim_conf *conf)
 static int check(const struct oim_conf *conf)
 {
     bool development = strcmp(conf->general.profile, "development") == 0;
+    const char *language = conf->notification.language;
 
     if (!development && strcmp(conf->general.profile, "production") != 0) {
         fprintf(stderr, "general.profile is development or production, not \"%s\"\n", conf->general.profile);
@@ -226,6 +229,10 @@ static int check(const struct oim_conf *conf)
     if (!development && strcmp(conf->general.secret, SAMPLE_SECRET) == 0) {
         fprintf(stderr, "general.secret is the sample that everybody knows: set your own (OPENIM_SECRET, or [general] secret) here and as "
                         "openim_secret in nginx.conf, or set general.profile = development on a machine for trials\n");
+        return OIM_EPARSE;
+    }
+    if (strcmp(language, "en") && strcmp(language, "zh") && strcmp(language, "ja")) {
+        fprintf(stderr, "notification.language is en, zh or ja, not \"%s\"\n", language);
         return OIM_EPARSE;
     }
     if (conf->general.secret[0] == '\0') {

@@ -22,6 +22,7 @@ struct oim_conf {
     struct { int msg_lanes, rpc_lanes; int inflight; } logic;
     struct { int lanes, batch, linger_ms; } archive;
     struct { int hot_seconds, retain_days, dedup_entries; bool friend_verify; int max_bytes; } message;
+    struct { char *language, *file; } notification;
     struct { int expire_days, multi_login_policy, max_num_one_end; } token;
 };
 

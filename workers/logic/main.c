@@ -3,6 +3,7 @@
  */
 #include "logic_cache.h"
 #include "msg.h"
+#include "notify.h"
 #include "rpc.h"
 
 #include <stdio.h>
@@ -12,8 +13,9 @@ static int prepare(struct oim_app *app)
 {
     static const char *const topics[] = {"msg", "rpc", "stored"};
     char topic[256];
-    int n[3], err = oim_sql_migrate(&app->conf);
+    int n[3], err = logic_notice_load(app->conf.notification.language, app->conf.notification.file);
 
+    if (err == OIM_OK) err = oim_sql_migrate(&app->conf);
     for (int i = 0; i < 3 && err == OIM_OK; i++) {
         snprintf(topic, sizeof(topic), "%s%s", app->conf.kafka.topic_prefix, topics[i]);
         n[i] = oim_kafka_partitions(&app->conf, topic, &app->stop);
@@ -48,6 +50,10 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--print-routes") == 0) {
         logic_route_print(stdout);
+        return 0;
+    }
+    if (argc >= 2 && strcmp(argv[1], "--print-notifications") == 0) {
+        logic_notice_print(stdout, argc > 2 ? argv[2] : "en");
         return 0;
     }
     return oim_app_main(argc, argv, "logic", prepare, lanes);

@@ -63,11 +63,12 @@ static void options_fill(struct logic_call *call, const struct logic_notice *not
 
 static void offline_push_fill(struct logic_call *call, const struct logic_notice *notice, Openim__Sdkws__MsgData *msg)
 {
-    const struct oim_conf *conf = &call->lane->app->conf;
+    const struct logic_notice_rule *rule = logic_notice_rule(notice->content_type);
 
     msg->offlinepushinfo = logic_new(call, &openim__sdkws__offline_push_info__descriptor);
-    msg->offlinepushinfo->title = (char *)logic_notice_title(conf, notice->content_type);
-    msg->offlinepushinfo->desc = (char *)logic_notice_text(conf, notice->content_type);
+    msg->offlinepushinfo->title = (char *)rule->title;
+    msg->offlinepushinfo->desc = (char *)rule->text;
+    msg->offlinepushinfo->ex = (char *)rule->ex;
 }
 
 /* {"detail": "<the tips as JSON>"} */

@@ -76,16 +76,23 @@ int logic_notify_online(struct logic_call *call, const struct logic_notice *noti
  * message.max_bytes: the message lane would refuse it, or Kafka, when the rows are committed. */
 int logic_produce_msg(struct logic_call *call, Openim__Internal__Uplink *up, const Openim__Sdkws__MsgData *msg);
 
-/* notice_table.c: what a type does by default. */
+/* notice_table.c: what a type does, and the words of its offline push. */
 struct logic_notice_rule {
     int32_t type;
-    const char *name;      /* as in upstream's notification.yml */
+    const char *name; /* as in upstream's notification.yml; "": nobody may change it */
     bool visible, reliable, offline_push;
+    const char *title, *text, *ex;
 };
 const struct logic_notice_rule *logic_notice_rule(int32_t type); /* never NULL */
 
-/* Title and text of the offline push of a type in the configured language; "" when there is none. */
-const char *logic_notice_title(const struct oim_conf *conf, int32_t type);
-const char *logic_notice_text(const struct oim_conf *conf, int32_t type);
+/* Before the lanes start. path may be "". OIM_EPARSE: stderr says what is wrong with the file. */
+int logic_notice_load(const char *language, const char *path);
+void logic_notice_print(FILE *out, const char *language); /* such a file, at its defaults, commented */
+
+/* notice_text.c: never NULL; a language that is unknown is English. */
+struct logic_notice_words {
+    const char *title, *text;
+};
+const struct logic_notice_words *logic_notice_words(const char *name, const char *language);
 
 #endif

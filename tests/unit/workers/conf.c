@@ -144,6 +144,7 @@ static void refusals(void **state)
     refused("[logic]\nmsg_lanes = 99999999999999999999\n", "whole number");
     refused("[message]\nfriend_verify = perhaps\n", "true or false");
     refused("[general]\nprofile = test\n", "development or production");
+    refused("[notification]\nlanguage = fr\n", "en, zh or ja");
     refused("[general]\nnonsense\n", "line 2");
     setenv("OPENIM_LOGIC_MSG_LANES", "x", 1);
     refused("", "OPENIM_LOGIC_MSG_LANES");
