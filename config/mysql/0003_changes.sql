@@ -21,7 +21,8 @@ UPDATE chat_groups g SET
 ALTER TABLE group_members ADD KEY page (group_id, role_level DESC, id);
 ALTER TABLE friends ADD KEY page (owner_user_id, is_pinned DESC, id);
 ALTER TABLE blacks ADD KEY page (owner_user_id, id);
-ALTER TABLE users ADD KEY created (create_time), ADD KEY level (app_manger_level, id), ADD KEY nickname (nickname(64));
+ALTER TABLE users ADD KEY created (create_time), ADD KEY level (app_manger_level, id), ADD KEY page (id, app_manger_level),
+  ADD KEY nickname (nickname(64));
 ALTER TABLE friend_requests ADD KEY sender (from_user_id, create_time), ADD KEY unhandled (to_user_id, handle_result, create_time);
 
 -- One per (group, applicant): a new one replaces the old one, whatever its state.

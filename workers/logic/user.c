@@ -1,10 +1,8 @@
 /*
- * /user: accounts and profiles (rest.md B.2, C.1). Online status is presence.c. Rows are in table users;
- * whoever changes one tells the caches before the answer leaves.
+ * /user: registration and what is read of accounts (rest.md B.2, C.1); user.h names the files beside this one, online status is
+ * presence.c. Rows are in table users; whoever changes one tells the caches.
  */
-#include "notify.h"
-
-#include "user.pb-c.h"
+#include "user.h"
 
 #include <locale.h>
 #include <pthread.h>
@@ -15,6 +13,9 @@
 #define COLUMNS "user_id, nickname, face_url, ex, create_time, app_manger_level, global_recv_msg_opt"
 #define INSERT_ROWS 128 /* of one statement */
 #define ID_BYTES 255    /* of the columns */
+
+#define SEARCH_NEWEST 50000 /* users whose names are looked into */
+#define SEARCH_FOUND 10000  /* matches of one kind */
 
 static locale_t unicode;
 static pthread_once_t unicode_once = PTHREAD_ONCE_INIT;
@@ -62,6 +63,26 @@ int logic_users(struct logic_call *call, char *const *ids, size_t n, Openim__Sdk
     return OIM_OK;
 }
 
+int logic_user_exists(struct logic_call *call, char *user_id)
+{
+    Openim__Sdkws__UserInfo *user;
+    int rc = logic_users(call, &user_id, 1, &user);
+
+    if (rc) return rc;
+    return user ? OIM_OK : logic_fail(call, OIM_C_NOTFOUND, "user %s not found", user_id);
+}
+
+int logic_user_lock(struct logic_call *call, const char *user_id, Openim__Sdkws__UserInfo **user)
+{
+    struct oim_sql_value args[] = {oim_sql_text(user_id)};
+    struct oim_sql_rows rows = {0};
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, "SELECT " COLUMNS " FROM users WHERE user_id = ? FOR UPDATE", args, 1, &rows,
+                          NULL);
+
+    *user = rc == OIM_OK && rows.n ? user_of_row(call, &rows, 0) : NULL;
+    return rc;
+}
+
 Openim__Sdkws__PublicUserInfo *logic_public_user(struct logic_call *call, const Openim__Sdkws__UserInfo *user)
 {
     Openim__Sdkws__PublicUserInfo *p = logic_new(call, &openim__sdkws__public_user_info__descriptor);
@@ -96,6 +117,14 @@ static bool user_id_valid(const char *id)
     return true;
 }
 
+int logic_user_check(struct logic_call *call, const char *nickname, const char *face_url, const char *ex)
+{
+    int rc = logic_check_name(call, "nickname", nickname);
+
+    if (rc == OIM_OK) rc = logic_check_text(call, "faceURL", face_url);
+    return rc ? rc : logic_check_text(call, "ex", ex);
+}
+
 static int register_check(struct logic_call *call, const Openim__User__UserRegisterReq *req)
 {
     char **ids = logic_list(call, req->n_users);
@@ -108,14 +137,14 @@ static int register_check(struct logic_call *call, const Openim__User__UserRegis
         if (u == NULL) return logic_args(call, "users has an empty entry");
         if (!user_id_valid(u->userid)) return logic_args(call, "userID is invalid");
         if (u->nickname[0] == '\0') return logic_args(call, "nickname is empty");
-        if (strlen(u->nickname) > 4 * ID_BYTES) return logic_args(call, "nickname is too long");
+        if (logic_user_check(call, u->nickname, u->faceurl, u->ex)) return OIM_EFAIL;
         ids[i] = u->userid;
     }
     if (logic_admin(call)) return OIM_EFAIL;
     return logic_check_ids(call, "userID", ids, req->n_users, true);
 }
 
-static int register_rows(struct logic_call *call, Openim__Sdkws__UserInfo *const *users, size_t n)
+static int rows_insert(struct logic_call *call, Openim__Sdkws__UserInfo *const *users, size_t n)
 {
     struct oim_buf sql = {0};
     struct oim_sql_value *args = logic_array(call, n * 7, sizeof(*args)), *arg = args;
@@ -139,14 +168,16 @@ static int register_rows(struct logic_call *call, Openim__Sdkws__UserInfo *const
     return rc;
 }
 
-/* The rows are committed: a cache that cannot be told (Redis away) must not fail the call. Caches start
- * empty when they come back to Redis. */
-static void users_changed(struct logic_call *call, Openim__Sdkws__UserInfo *const *users, size_t n)
+int logic_users_insert(struct logic_call *call, Openim__Sdkws__UserInfo *const *users, size_t n)
 {
-    oim_redis_reset(call->lane->rds);
-    for (size_t i = 0; i < n; i++) oim_redis_add(call->lane->rds, "PUBLISH oim:cache user:%s", users[i]->userid);
-    oim_redis_run(call->lane->rds);
-    oim_redis_reset(call->lane->rds);
+    int rc = OIM_OK;
+
+    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
+        for (step = INSERT_ROWS; step > n - done; step /= 2) {} /* few texts to prepare */
+        rc = rows_insert(call, users + done, step);
+    }
+    for (size_t i = 0; i < n && rc == OIM_OK; i++) logic_changed(call, "user", users[i]->userid);
+    return rc;
 }
 
 /* All or nothing (rest.md C.1). */
@@ -155,16 +186,8 @@ static int user_register(struct logic_call *call, const ProtobufCMessage *req_, 
     const Openim__User__UserRegisterReq *req = (const void *)req_;
     int rc = register_check(call, req);
 
-    if (rc == OIM_OK) rc = oim_sql_begin(call->lane->db);
-    for (size_t done = 0; rc == OIM_OK && done < req->n_users; done += INSERT_ROWS) {
-        size_t step = req->n_users - done < INSERT_ROWS ? req->n_users - done : INSERT_ROWS;
-
-        rc = register_rows(call, req->users + done, step);
-    }
-    if (rc == OIM_EEXIST) return logic_fail(call, OIM_C_REGISTERED, "userID registered already");
-    if (rc == OIM_OK) rc = oim_sql_commit(call->lane->db);
-    if (rc == OIM_OK) users_changed(call, req->users, req->n_users);
-    return rc;
+    if (rc == OIM_OK) rc = logic_users_insert(call, req->users, req->n_users);
+    return rc == OIM_EEXIST ? logic_fail(call, OIM_C_REGISTERED, "userID registered already") : rc;
 }
 
 /* ---- reads ---- */
@@ -209,150 +232,155 @@ static int account_check(struct logic_call *call, const ProtobufCMessage *req_, 
     return OIM_OK;
 }
 
+/* ---- lists for administrators ---- */
+
+/* A page that would not fit into one answer is refused, not cut: a short page is the last one (rest.md A.12). */
+static int list_page(struct logic_call *call, const Openim__Sdkws__RequestPagination *p, struct logic_page *page)
+{
+    int rc = logic_page(call, p, page);
+
+    if (rc) return rc;
+    if (page->limit > LOGIC_IDS_MAX) return logic_args(call, "showNumber is more than %d", LOGIC_IDS_MAX);
+    return logic_admin(call);
+}
+
+static int count(struct logic_call *call, const char *sql, int32_t *total)
+{
+    struct oim_sql_rows rows = {0};
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, NULL, 0, &rows, NULL);
+
+    if (rc == OIM_OK) *total = (int32_t)logic_cell_int(&rows, 0, 0);
+    return rc;
+}
+
+/* Administrators' data, open to everybody upstream (rest.md C.12). */
 static int get_all_users_uid(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
-    static const char count_sql[] = "SELECT COUNT(*) FROM users";
-    static const char page_sql[] = "SELECT user_id FROM users ORDER BY id LIMIT ? OFFSET ?";
+    static const char sql[] = "SELECT user_id FROM users WHERE id > 0 ORDER BY id LIMIT ? OFFSET ?";
     const Openim__User__GetAllUserIDReq *req = (const void *)req_;
     Openim__User__GetAllUserIDResp *res = (void *)res_;
     struct oim_sql_rows rows = {0};
     struct logic_page page;
-    int rc = logic_page(call, req->pagination, &page);
+    int rc = list_page(call, req->pagination, &page);
 
-    if (rc == OIM_OK) rc = logic_admin(call);
-    if (rc == OIM_OK) rc = oim_sql_exec(call->lane->db, call->lane->arena, count_sql, NULL, 0, &rows, NULL);
-    if (rc) return rc;
-    res->total = (int32_t)logic_cell_int(&rows, 0, 0);
-    if (page.limit == 0) return OIM_OK;
+    if (rc == OIM_OK) rc = count(call, "SELECT COUNT(*) FROM users WHERE create_time >= 0", &res->total);
+    if (rc || page.limit == 0) return rc;
     struct oim_sql_value args[] = {oim_sql_int(page.limit), oim_sql_int(page.offset)};
-    rc = oim_sql_exec(call->lane->db, call->lane->arena, page_sql, args, 2, &rows, NULL);
+    rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, &rows, NULL);
     if (rc) return rc;
     res->userids = logic_list(call, rows.n);
     for (size_t i = 0; i < rows.n; i++) res->userids[res->n_userids++] = logic_cell_text(&rows, i, 0);
     return OIM_OK;
 }
 
-/* 1004 without a row. */
-static int user_exists(struct logic_call *call, char *user_id)
+/* Ordinary accounts in the order of their rows: rows gets their ids. */
+static int users_page(struct logic_call *call, const struct logic_page *page, int32_t *total, struct oim_sql_rows *rows)
 {
-    Openim__Sdkws__UserInfo *user;
-    int rc = logic_users(call, &user_id, 1, &user);
+    static const char sql[] = "SELECT id FROM users FORCE INDEX (page) WHERE id > 0 AND app_manger_level < 2 ORDER BY id LIMIT ? OFFSET ?";
+    struct oim_sql_value args[] = {oim_sql_int(page->limit), oim_sql_int(page->offset)};
+    int rc = count(call, "SELECT COUNT(*) FROM users WHERE app_manger_level < 2", total);
 
+    if (rc || page->limit == 0) return rc;
+    return oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, rows, NULL);
+}
+
+/* text for LIKE, with what stands around it. */
+static struct oim_sql_value pattern(struct logic_call *call, const char *before, const char *text, const char *after)
+{
+    struct oim_buf out = {0};
+    char *s;
+
+    oim_buf_puts(&out, before);
+    for (const char *p = text; *p; p++) {
+        if (strchr("\\%_", *p)) oim_buf_putc(&out, '\\');
+        oim_buf_putc(&out, *p);
+    }
+    oim_buf_puts(&out, after);
+    s = oim_arena_strndup(call->lane->arena, (const char *)out.data, out.len);
+    oim_buf_free(&out);
+    return oim_sql_text(s);
+}
+
+/* The id of the oldest of the SEARCH_NEWEST newest rows, 0 when there are fewer. */
+static int newest_from(struct logic_call *call, int64_t *from)
+{
+    struct oim_sql_value args[] = {oim_sql_int(SEARCH_NEWEST - 1)};
+    struct oim_sql_rows rows = {0};
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, "SELECT id FROM users WHERE id > 0 ORDER BY id DESC LIMIT 1 OFFSET ?", args, 1,
+                          &rows, NULL);
+
+    *from = rc == OIM_OK && rows.n ? logic_cell_int(&rows, 0, 0) : 0;
+    return rc;
+}
+
+/*
+ * Upstream looks for a regular expression in every row. Here the text is taken as it is, and the work is bounded: what begins with it is
+ * found among all users by the indexes; what contains it, in whatever case, among the newest SEARCH_NEWEST. id or name may be empty.
+ */
+static int users_search(struct logic_call *call, const char *id, const char *name, struct oim_sql_rows *rows)
+{
+    static const char begins[] = "(SELECT id FROM users WHERE %s LIKE ? AND app_manger_level < 2 LIMIT %d)";
+    static const char contains[] = " UNION (SELECT id FROM users WHERE id >= ? AND app_manger_level < 2 AND (%s) LIMIT %d) ORDER BY id";
+    static const char in_id[] = "user_id COLLATE utf8mb4_general_ci LIKE ?", in_name[] = "nickname COLLATE utf8mb4_general_ci LIKE ?";
+    struct oim_sql_value args[5];
+    struct oim_buf sql = {0};
+    bool both = id[0] && name[0];
+    int64_t from;
+    size_t n = 0;
+    int rc = newest_from(call, &from);
+
+    if (id[0]) args[n++] = pattern(call, "", id, "%");
+    if (name[0]) args[n++] = pattern(call, "", name, "%");
+    args[n++] = oim_sql_int(from);
+    if (id[0]) args[n++] = pattern(call, "%", id, "%");
+    if (name[0]) args[n++] = pattern(call, "%", name, "%");
+
+    if (id[0]) oim_buf_printf(&sql, begins, "user_id", SEARCH_FOUND);
+    if (both) oim_buf_puts(&sql, " UNION ");
+    if (name[0]) oim_buf_printf(&sql, begins, "nickname", SEARCH_FOUND);
+    oim_buf_printf(&sql, contains, oim_arena_printf(call->lane->arena, "%s%s%s", id[0] ? in_id : "", both ? " OR " : "", name[0] ? in_name : ""),
+                   SEARCH_FOUND);
+    oim_buf_putc(&sql, '\0');
+    if (rc == OIM_OK) rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args, n, rows, NULL);
+    oim_buf_free(&sql);
+    return rc;
+}
+
+static int get_users(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+{
+    const Openim__User__GetPaginationUsersReq *req = (const void *)req_;
+    Openim__User__GetPaginationUsersResp *res = (void *)res_;
+    struct oim_sql_rows rows = {0};
+    struct logic_page page;
+    size_t from = 0, n;
+    int rc = list_page(call, req->pagination, &page);
+
+    if (rc == OIM_OK) rc = logic_check_name(call, "userID", req->userid);
+    if (rc == OIM_OK) rc = logic_check_name(call, "nickName", req->nickname);
     if (rc) return rc;
-    return user ? OIM_OK : logic_fail(call, OIM_C_NOTFOUND, "user %s not found", user_id);
-}
+    if (req->userid[0] || req->nickname[0]) {
+        rc = users_search(call, req->userid, req->nickname, &rows);
+        res->total = (int32_t)rows.n;
+        from = (uint64_t)page.offset < rows.n ? (size_t)page.offset : rows.n;
+    } else {
+        rc = users_page(call, &page, &res->total, &rows);
+    }
+    n = (uint64_t)page.limit < rows.n - from ? (size_t)page.limit : rows.n - from;
+    if (rc || n == 0) return rc;
 
-/* No configuration can be set yet: what is there is complete. */
-static int get_user_client_config(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
-{
-    const Openim__User__GetUserClientConfigReq *req = (const void *)req_;
-    int rc;
-
-    if (req->userid[0] == '\0') return OIM_OK;
-    rc = logic_self(call, req->userid);
-    return rc == OIM_OK ? user_exists(call, req->userid) : rc;
-}
-
-/* ---- changes ---- */
-
-/* The user's clients read the profile again. */
-static int user_notify(struct logic_call *call, char *user_id)
-{
-    Openim__Sdkws__UserInfoUpdatedTips *tips = logic_new(call, &openim__sdkws__user_info_updated_tips__descriptor);
-    struct logic_notice notice = {
-        .content_type = LOGIC_N_USER_INFO,
-        .session_type = 1,
-        .send_id = call->up->userid,
-        .recv_id = user_id,
-        .tips = &tips->base,
-    };
-
-    tips->userid = user_id;
-    return logic_notify(call, &notice);
-}
-
-/* NULL values leave their columns; 1004 without a row. */
-static int user_write(struct logic_call *call, char *user_id, struct oim_sql_value nickname, struct oim_sql_value face_url,
-                      struct oim_sql_value ex, struct oim_sql_value recv_opt)
-{
-    static const char sql[] = "UPDATE users SET nickname = COALESCE(?, nickname), face_url = COALESCE(?, face_url),"
-                              " ex = COALESCE(?, ex), global_recv_msg_opt = COALESCE(?, global_recv_msg_opt)"
-                              " WHERE user_id = ?";
-    struct oim_sql_value args[] = {nickname, face_url, ex, recv_opt, oim_sql_text(user_id)};
-    int rc;
-
-    if (nickname.kind == OIM_SQL_TEXT && nickname.len > ID_BYTES) return logic_args(call, "nickname is too long");
-    rc = user_exists(call, user_id);
-    if (rc == OIM_OK) rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 5, NULL, NULL);
+    rc = logic_sql_in(call->lane, "SELECT " COLUMNS " FROM users WHERE id IN", NULL, 0, rows.cells + from, n, "ORDER BY id", &rows);
     if (rc) return rc;
-    logic_cache_invalidate(call->lane, "user", user_id);
-    return user_notify(call, user_id);
+    res->users = logic_list(call, rows.n);
+    for (size_t i = 0; i < rows.n; i++) res->users[res->n_users++] = user_of_row(call, &rows, i);
+    return OIM_OK;
 }
 
-static struct oim_sql_value text_or_null(const char *s)
-{
-    return oim_sql_text(s[0] ? s : NULL);
-}
-
-static struct oim_sql_value int_or_null(int32_t v)
-{
-    return v ? oim_sql_int(v) : oim_sql_text(NULL);
-}
-
-static struct oim_sql_value text_given(const Openim__Protobuf__StringValue *v)
-{
-    return oim_sql_text(v ? v->value : NULL);
-}
-
-static int update_user_info(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
-{
-    const Openim__User__UpdateUserInfoReq *req = (const void *)req_;
-    const Openim__Sdkws__UserInfo *u = req->userinfo;
-
-    if (u == NULL) return logic_args(call, "userInfo is empty");
-    if (u->userid[0] == '\0') return logic_args(call, "userID is empty");
-    if (logic_self(call, u->userid)) return OIM_EFAIL;
-    return user_write(call, u->userid, text_or_null(u->nickname), text_or_null(u->faceurl), text_or_null(u->ex),
-                      int_or_null(u->globalrecvmsgopt));
-}
-
-static int update_user_info_ex(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
-{
-    const Openim__User__UpdateUserInfoExReq *req = (const void *)req_;
-    const Openim__Sdkws__UserInfoWithEx *u = req->userinfo;
-
-    if (u == NULL) return logic_args(call, "userInfo is empty");
-    if (u->userid[0] == '\0') return logic_args(call, "userID is empty");
-    if (logic_self(call, u->userid)) return OIM_EFAIL;
-    return user_write(call, u->userid, text_given(u->nickname), text_given(u->faceurl), text_given(u->ex),
-                      u->globalrecvmsgopt ? oim_sql_int(u->globalrecvmsgopt->value) : oim_sql_text(NULL));
-}
-
-static int set_global_msg_recv_opt(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
-{
-    const Openim__User__SetGlobalRecvMessageOptReq *req = (const void *)req_;
-    struct oim_sql_value none = oim_sql_text(NULL);
-
-    if (req->userid[0] == '\0') return logic_args(call, "userID is empty");
-    if (req->globalrecvmsgopt < 0 || req->globalrecvmsgopt > 2) return logic_args(call, "globalRecvMsgOpt is invalid");
-    if (logic_self(call, req->userid)) return OIM_EFAIL;
-    return user_write(call, req->userid, none, none, none, oim_sql_int(req->globalrecvmsgopt));
-}
-
-#define USER(req, resp) &openim__user__##req##__descriptor, &openim__user__##resp##__descriptor
-
-/* Routes that only administrators may use check it themselves where validation comes first. */
 const struct logic_route logic_user_routes[] = {
-    {"/user/user_register", 0, LOGIC_ANY, USER(user_register_req, user_register_resp), user_register, LOGIC_WRITE},
-    {"/user/get_users_info", 0, LOGIC_ANY, USER(get_designate_users_req, get_designate_users_resp), get_users_info, LOGIC_READ},
-    {"/user/account_check", 0, LOGIC_ANY, USER(account_check_req, account_check_resp), account_check, LOGIC_READ},
-    {"/user/get_all_users_uid", 0, LOGIC_ANY, USER(get_all_user_idreq, get_all_user_idresp), get_all_users_uid, LOGIC_READ},
-    {"/user/get_user_client_config", 0, LOGIC_ANY, USER(get_user_client_config_req, get_user_client_config_resp),
-     get_user_client_config, LOGIC_READ},
-    {"/user/update_user_info", 0, LOGIC_ANY, USER(update_user_info_req, update_user_info_resp), update_user_info, LOGIC_WRITE},
-    {"/user/update_user_info_ex", 0, LOGIC_ANY, USER(update_user_info_ex_req, update_user_info_ex_resp), update_user_info_ex,
-     LOGIC_WRITE},
-    {"/user/set_global_msg_recv_opt", 0, LOGIC_ANY, USER(set_global_recv_message_opt_req, set_global_recv_message_opt_resp),
-     set_global_msg_recv_opt, LOGIC_WRITE},
+    {"/user/user_register", 0, LOGIC_ADMIN, USER_ROUTE(user_register), user_register, LOGIC_TX},
+    {"/user/get_users_info", 0, LOGIC_ANY, USER_ROUTE(get_designate_users), get_users_info, LOGIC_READ},
+    {"/user/account_check", 0, LOGIC_ADMIN, USER_ROUTE(account_check), account_check, LOGIC_READ},
+    {"/user/get_all_users_uid", 0, LOGIC_ADMIN, &openim__user__get_all_user_idreq__descriptor, &openim__user__get_all_user_idresp__descriptor,
+     get_all_users_uid, LOGIC_READ},
+    {"/user/get_users", 0, LOGIC_ADMIN, USER_ROUTE(get_pagination_users), get_users, LOGIC_READ},
     {0},
 };
