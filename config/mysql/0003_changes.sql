@@ -13,7 +13,9 @@ CREATE TABLE IF NOT EXISTS request_log (
 ALTER TABLE chat_groups
   ADD COLUMN member_count INT UNSIGNED NOT NULL DEFAULT 0,
   ADD COLUMN owner_user_id VARCHAR(255) NOT NULL DEFAULT '',
-  ADD KEY created (create_time);
+  ADD COLUMN dismissed TINYINT GENERATED ALWAYS AS (status = 2) STORED,
+  ADD KEY created (create_time),
+  ADD KEY listed (dismissed, create_time, group_id);
 UPDATE chat_groups g SET
   member_count = (SELECT COUNT(*) FROM group_members m WHERE m.group_id = g.group_id),
   owner_user_id = COALESCE((SELECT MAX(m.user_id) FROM group_members m WHERE m.group_id = g.group_id AND m.role_level = 100), '');

@@ -50,11 +50,20 @@ void oim_hash_md5_hex(char out[33], const void *data, size_t len)
     oim_hash_hex(out, digest, 16);
 }
 
+uint64_t oim_hash_md5_64(const void *data, size_t len)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    uint64_t value = 0;
+
+    EVP_Digest(data, len, digest, NULL, EVP_md5(), NULL);
+    for (int i = 0; i < 8; i++) value = value << 8 | digest[i];
+    return value;
+}
+
 uint64_t oim_hash_ids(const char *const *ids, size_t n)
 {
     struct oim_buf buf = {0};
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    uint64_t value = 0;
+    uint64_t value;
 
     if (n == 0) return 0;
     for (size_t i = 0; i < n; i++) {
@@ -62,8 +71,7 @@ uint64_t oim_hash_ids(const char *const *ids, size_t n)
         oim_json_string(&buf, ids[i], strlen(ids[i]));
     }
     oim_buf_putc(&buf, ']');
-    EVP_Digest(buf.data, buf.len, digest, NULL, EVP_md5(), NULL);
+    value = oim_hash_md5_64(buf.data, buf.len);
     oim_buf_free(&buf);
-    for (int i = 0; i < 8; i++) value = value << 8 | digest[i];
     return value;
 }

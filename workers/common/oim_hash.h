@@ -11,6 +11,7 @@ void oim_hash_dedup(uint8_t out[16], const char *conversation_id, const char *se
 void oim_hash_hex(char *out, const uint8_t *in, size_t len); /* 2 * len + 1 bytes */
 /* idHash of rest.md D.5 over ids in their given order. */
 uint64_t oim_hash_ids(const char *const *ids, size_t n);
+uint64_t oim_hash_md5_64(const void *data, size_t len); /* the first 8 bytes, big endian (rest.md D.6) */
 void oim_hash_md5_hex(char out[33], const void *data, size_t len);
 
 #endif

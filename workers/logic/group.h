@@ -44,6 +44,22 @@ int logic_group_member_check(struct logic_call *call, const char *group_id);
  * "check first", 1004 for GADMIN*). */
 int logic_group_admin_check(struct logic_call *call, const char *group_id, int missing);
 
+/* ---- lists (group.c) ---- */
+
+/* Found ones without repetition, groups in the order of ids, members by role, then age. */
+int logic_groups_found(struct logic_call *call, char *const *ids, size_t n_ids, Openim__Sdkws__GroupInfo ***out, size_t *n);
+int logic_group_members_found(struct logic_call *call, const char *group_id, char *const *ids, size_t n_ids,
+                              Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n);
+
+/* By name, then age; dismissed ones are left out (rest.md B.4). */
+int logic_group_joined_ids(struct logic_call *call, const char *user_id, char ***ids, size_t *n);
+
+/* By role, then age. */
+int logic_group_member_ids(struct logic_call *call, const char *group_id, char ***ids, size_t *n);
+
+/* 1002 unless op is a member of all n groups, which are distinct, or an administrator of the application. */
+int logic_group_members_check(struct logic_call *call, char *const *group_ids, size_t n);
+
 /* ---- who did it (group_row.c) ---- */
 
 /* The opUser of tips: op's member row; for who is no member, its profile (rest.md E; C.5 for app administrators). */

@@ -1,8 +1,181 @@
 /*
- * Incremental synchronisation of groups and members (rest.md D).
+ * /group: incremental synchronisation and full id lists (rest.md D.2, D.3, D.5). The version is always read before the rows: rows may be
+ * newer than the version that the client stores, never older.
  */
-#include "change.h"
+#include "group.h"
+
+#include "oim_hash.h"
+
+#define BATCH_ROWS 500 /* rest.md D.3: later groups wait for the next call */
+#define BATCH_GROUPS 1000
+
+/* ---- the groups of a user ---- */
+
+static int get_incremental_join_groups(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+{
+    const Openim__Group__GetIncrementalJoinGroupReq *req = (const void *)req_;
+    Openim__Group__GetIncrementalJoinGroupResp *res = (void *)res_;
+    struct logic_version now;
+    struct logic_changes changes;
+    char *user_id = req->userid;
+    int rc = logic_changes_own(call, LOGIC_LOG_JOIN, user_id, req->versionid, req->version, &now, &changes);
+
+    if (rc) return rc;
+    res->version = now.version;
+    res->versionid = now.id;
+    res->full = changes.full;
+    res->delete_ = changes.delete_;
+    res->n_delete_ = changes.n_delete;
+    rc = logic_groups_found(call, changes.insert, changes.n_insert, &res->insert, &res->n_insert);
+    return rc ? rc : logic_groups_found(call, changes.update, changes.n_update, &res->update, &res->n_update);
+}
+
+static int get_full_join_group_ids(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+{
+    const Openim__Group__GetFullJoinGroupIDsReq *req = (const void *)req_;
+    Openim__Group__GetFullJoinGroupIDsResp *res = (void *)res_;
+    struct logic_version now;
+    char *user_id = req->userid, **ids;
+    size_t n;
+    int rc;
+
+    if (user_id[0] == '\0') return logic_args(call, "userID is empty");
+    rc = logic_self(call, user_id);
+    if (rc == OIM_OK) rc = logic_versions(call, LOGIC_LOG_JOIN, &user_id, 1, &now);
+    if (rc == OIM_OK) rc = logic_group_joined_ids(call, user_id, &ids, &n);
+    if (rc) return rc;
+    res->version = now.version;
+    res->versionid = now.id;
+    res->equal = oim_hash_ids((const char *const *)ids, n) == req->idhash;
+    if (res->equal) return OIM_OK;
+    res->groupids = ids;
+    res->n_groupids = n;
+    return OIM_OK;
+}
+
+/* ---- the members of a group ---- */
+
+static int get_full_group_member_user_ids(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+{
+    const Openim__Group__GetFullGroupMemberUserIDsReq *req = (const void *)req_;
+    Openim__Group__GetFullGroupMemberUserIDsResp *res = (void *)res_;
+    struct logic_version now;
+    char *group_id = req->groupid, **ids;
+    size_t n;
+    int rc;
+
+    if (group_id[0] == '\0') return logic_args(call, "groupID is empty");
+    rc = logic_group_member_check(call, group_id);
+    if (rc == OIM_OK) rc = logic_versions(call, LOGIC_LOG_MEMBER, &group_id, 1, &now);
+    if (rc == OIM_OK) rc = logic_group_member_ids(call, group_id, &ids, &n);
+    if (rc) return rc;
+    res->version = now.version;
+    res->versionid = now.id;
+    res->equal = oim_hash_ids((const char *const *)ids, n) == req->idhash;
+    if (res->equal) return OIM_OK;
+    res->userids = ids;
+    res->n_userids = n;
+    return OIM_OK;
+}
+
+/* rest.md D.3 for a group that is there and not dismissed. */
+static int members_answer(struct logic_call *call, Openim__Sdkws__GroupInfo *group, const struct logic_version *now,
+                          const Openim__Group__GetIncrementalGroupMemberReq *req,
+                          Openim__Group__GetIncrementalGroupMemberResp *res)
+{
+    struct logic_changes changes;
+    int rc = logic_changes(call, LOGIC_LOG_MEMBER, req->groupid, now, req->versionid, req->version, &changes);
+
+    if (rc) return rc;
+    res->version = now->version;
+    res->versionid = now->id;
+    res->full = changes.full;
+    res->delete_ = changes.delete_;
+    res->n_delete_ = changes.n_delete;
+    res->sortversion = changes.sort_version;
+    if (changes.full || changes.group || changes.n_insert || changes.n_update || changes.n_delete) {
+        if (group->owneruserid[0] == '\0') return logic_fail(call, OIM_C_NOTFOUND, "the group has no owner");
+        res->group = group;
+    }
+    rc = logic_group_members_found(call, req->groupid, changes.insert, changes.n_insert, &res->insert, &res->n_insert);
+    return rc ? rc : logic_group_members_found(call, req->groupid, changes.update, changes.n_update, &res->update, &res->n_update);
+}
+
+static int get_incremental_group_members(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+{
+    const Openim__Group__GetIncrementalGroupMemberReq *req = (const void *)req_;
+    Openim__Sdkws__GroupInfo *group;
+    struct logic_version now;
+    char *group_id = req->groupid;
+    int rc;
+
+    if (group_id[0] == '\0') return logic_args(call, "groupID is empty");
+    rc = logic_group_member_check(call, group_id);
+    if (rc == OIM_OK) rc = logic_groups(call, &group_id, 1, &group);
+    if (rc) return rc;
+    if (group == NULL) return logic_fail(call, OIM_C_NOTFOUND, "group %s not found", group_id);
+    if (group->status == LOGIC_GROUP_DISMISSED) return logic_fail(call, OIM_C_DISMISSED, "group dismissed");
+    rc = logic_versions(call, LOGIC_LOG_MEMBER, &group_id, 1, &now);
+    return rc ? rc : members_answer(call, group, &now, req, (void *)res_);
+}
+
+static int get_incremental_group_members_batch(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+{
+    const Openim__Group__BatchGetIncrementalGroupMemberReq *req = (const void *)req_;
+    Openim__Group__BatchGetIncrementalGroupMemberResp *res = (void *)res_;
+    Openim__Group__GetIncrementalGroupMemberReq **wanted = logic_list(call, req->n_reqlist);
+    Openim__Sdkws__GroupInfo **groups = logic_list(call, req->n_reqlist);
+    char **ids = logic_list(call, req->n_reqlist), **all = logic_list(call, req->n_reqlist);
+    struct logic_version *now = logic_array(call, req->n_reqlist, sizeof(*now));
+    struct logic_index *index;
+    size_t n = 0, changed = 0;
+    int rc;
+
+    if (req->n_reqlist > BATCH_GROUPS) return logic_args(call, "reqList has more than %d entries", BATCH_GROUPS);
+    for (size_t i = 0; i < req->n_reqlist; i++) {
+        if (req->reqlist[i] == NULL || req->reqlist[i]->groupid[0] == '\0') return logic_args(call, "groupID is empty");
+        all[i] = req->reqlist[i]->groupid;
+    }
+    index = logic_index_new(call->lane->arena, all, req->n_reqlist);
+    for (size_t i = 0; i < req->n_reqlist; i++) {
+        if (logic_index_find(index, all[i]) != i) continue;
+        wanted[n] = req->reqlist[i];
+        ids[n++] = all[i];
+    }
+    rc = logic_group_members_check(call, ids, n);
+    if (rc == OIM_OK) rc = logic_groups(call, ids, n, groups);
+    if (rc) return rc;
+    for (size_t i = 0; i < n; i++) {
+        if (groups[i] == NULL) return logic_fail(call, OIM_C_NOTFOUND, "group %s not found", ids[i]);
+    }
+    rc = logic_versions(call, LOGIC_LOG_MEMBER, ids, n, now);
+    if (rc) return rc;
+    res->resplist = logic_list(call, n);
+    for (size_t i = 0; i < n && changed < BATCH_ROWS; i++) {
+        Openim__Group__BatchGetIncrementalGroupMemberResp__RespListEntry *entry;
+
+        if (groups[i]->status == LOGIC_GROUP_DISMISSED) continue;
+        entry = logic_new(call, &openim__group__batch_get_incremental_group_member_resp__resp_list_entry__descriptor);
+        entry->key = ids[i];
+        entry->value = logic_new(call, &openim__group__get_incremental_group_member_resp__descriptor);
+        rc = members_answer(call, groups[i], &now[i], wanted[i], entry->value);
+        if (rc) return rc;
+        changed += entry->value->n_insert + entry->value->n_update + entry->value->n_delete_;
+        res->resplist[res->n_resplist++] = entry;
+    }
+    return OIM_OK;
+}
+
+#define GROUP(name) &openim__group__##name##_req__descriptor, &openim__group__##name##_resp__descriptor
 
 const struct logic_route logic_group_sync_routes[] = {
+    {"/group/get_incremental_join_groups", 0, LOGIC_SELF, GROUP(get_incremental_join_group), get_incremental_join_groups, LOGIC_READ},
+    {"/group/get_full_join_group_ids", 0, LOGIC_SELF, GROUP(get_full_join_group_ids), get_full_join_group_ids, LOGIC_READ},
+    {"/group/get_incremental_group_members", 0, LOGIC_MEMBER, GROUP(get_incremental_group_member), get_incremental_group_members,
+     LOGIC_READ},
+    {"/group/get_incremental_group_members_batch", 0, LOGIC_MEMBER, GROUP(batch_get_incremental_group_member),
+     get_incremental_group_members_batch, LOGIC_READ},
+    {"/group/get_full_group_member_user_ids", 0, LOGIC_MEMBER, GROUP(get_full_group_member_user_ids), get_full_group_member_user_ids,
+     LOGIC_READ},
     {0},
 };

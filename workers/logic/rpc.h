@@ -108,7 +108,7 @@ struct logic_page logic_page_lenient(const Openim__Sdkws__RequestPagination *p);
 int logic_users(struct logic_call *call, char *const *ids, size_t n, Openim__Sdkws__UserInfo **users);
 Openim__Sdkws__PublicUserInfo *logic_public_user(struct logic_call *call, const Openim__Sdkws__UserInfo *user);
 
-/* group.c. Same shape; owner and memberCount filled in. */
+/* group_row.c. Same shape; owner and memberCount filled in. */
 int logic_groups(struct logic_call *call, char *const *ids, size_t n, Openim__Sdkws__GroupInfo **groups);
 
 #endif

@@ -1,0 +1,370 @@
+/*
+ * What the group files share: rows of chat_groups and group_members as messages, the lock that every change of a group begins with, roles,
+ * members that come and go, notices to a group. group.h holds the contracts, rest.md C.4 to C.6 the rules. Lists of thousands go in a few
+ * statements, never in one each.
+ */
+#include "group.h"
+
+#include "conversation.h"
+
+#include <string.h>
+
+/* Not landed yet: conversation_row.c. */
+__attribute__((weak)) int logic_conv_join(struct logic_call *call, const char *group_id, char *const *users, size_t n)
+{
+    return OIM_OK;
+}
+__attribute__((weak)) int logic_conv_leave(struct logic_call *call, const char *group_id, char *const *users, size_t n)
+{
+    return OIM_OK;
+}
+
+#define STEP 256 /* rows of one INSERT */
+
+#define GROUP_COLUMNS                                                                                                                \
+    "group_id, group_name, notification, introduction, face_url, ex, create_time, status, creator_user_id, group_type,"              \
+    " need_verification, look_member_info, apply_member_friend, notification_update_time, notification_user_id, member_count,"       \
+    " owner_user_id"
+
+/* ---- groups ---- */
+
+static Openim__Sdkws__GroupInfo *group_of_row(struct logic_call *call, const struct oim_sql_rows *rows, size_t row)
+{
+    Openim__Sdkws__GroupInfo *g = logic_new(call, &openim__sdkws__group_info__descriptor);
+
+    g->groupid = logic_cell_text(rows, row, 0);
+    g->groupname = logic_cell_text(rows, row, 1);
+    g->notification = logic_cell_text(rows, row, 2);
+    g->introduction = logic_cell_text(rows, row, 3);
+    g->faceurl = logic_cell_text(rows, row, 4);
+    g->ex = logic_cell_text(rows, row, 5);
+    g->createtime = logic_cell_int(rows, row, 6);
+    g->status = (int32_t)logic_cell_int(rows, row, 7);
+    g->creatoruserid = logic_cell_text(rows, row, 8);
+    g->grouptype = (int32_t)logic_cell_int(rows, row, 9);
+    g->needverification = (int32_t)logic_cell_int(rows, row, 10);
+    g->lookmemberinfo = (int32_t)logic_cell_int(rows, row, 11);
+    g->applymemberfriend = (int32_t)logic_cell_int(rows, row, 12);
+    g->notificationupdatetime = logic_cell_int(rows, row, 13);
+    g->notificationuserid = logic_cell_text(rows, row, 14);
+    g->membercount = (uint32_t)logic_cell_int(rows, row, 15);
+    g->owneruserid = logic_cell_text(rows, row, 16);
+    return g;
+}
+
+/* 1004 when there is none. */
+static int group_read(struct logic_call *call, const char *sql, const char *group_id, Openim__Sdkws__GroupInfo **group)
+{
+    struct oim_sql_value args[] = {oim_sql_text(group_id)};
+    struct oim_sql_rows rows = {0};
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 1, &rows, NULL);
+
+    if (rc) return rc;
+    if (rows.n == 0) return logic_fail(call, OIM_C_NOTFOUND, "group not found: %s", group_id);
+    *group = group_of_row(call, &rows, 0);
+    return OIM_OK;
+}
+
+int logic_group_lock(struct logic_call *call, const char *group_id, bool alive, Openim__Sdkws__GroupInfo **group)
+{
+    int rc = group_read(call, "SELECT " GROUP_COLUMNS " FROM chat_groups WHERE group_id = ? FOR UPDATE", group_id, group);
+
+    if (rc) return rc;
+    if (alive && (*group)->status == LOGIC_GROUP_DISMISSED) return logic_fail(call, OIM_C_DISMISSED, "group dismissed: %s", group_id);
+    return OIM_OK;
+}
+
+int logic_group_info(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupInfo **out)
+{
+    return group_read(call, "SELECT " GROUP_COLUMNS " FROM chat_groups WHERE group_id = ?", group_id, out);
+}
+
+int logic_groups(struct logic_call *call, char *const *ids, size_t n, Openim__Sdkws__GroupInfo **groups)
+{
+    struct oim_arena *a = call->lane->arena;
+    struct logic_index *index = logic_index_new(a, ids, n);
+    struct oim_sql_rows rows;
+    int rc;
+
+    for (size_t i = 0; i < n; i++) groups[i] = NULL;
+    rc = logic_sql_in(call->lane, "SELECT " GROUP_COLUMNS " FROM chat_groups WHERE group_id IN", NULL, 0, logic_text_values(a, ids, n), n,
+                      "", &rows);
+    if (rc) return rc;
+    for (size_t i = 0; i < rows.n; i++) {
+        size_t at = logic_index_find(index, logic_cell_text(&rows, i, 0));
+
+        if (at != SIZE_MAX) groups[at] = group_of_row(call, &rows, i);
+    }
+    for (size_t i = 0; i < n; i++) { /* an id asked for twice has its row at its first place */
+        if (groups[i] == NULL) groups[i] = groups[logic_index_find(index, ids[i])];
+    }
+    return OIM_OK;
+}
+
+/* ---- members ---- */
+
+static Openim__Sdkws__GroupMemberFullInfo *member_of_row(struct logic_call *call, const struct oim_sql_rows *rows, size_t row)
+{
+    Openim__Sdkws__GroupMemberFullInfo *m = logic_new(call, &openim__sdkws__group_member_full_info__descriptor);
+
+    m->userid = logic_cell_text(rows, row, 0);
+    m->rolelevel = (int32_t)logic_cell_int(rows, row, 1);
+    m->jointime = logic_cell_int(rows, row, 2);
+    m->nickname = logic_cell_text(rows, row, 3);
+    m->faceurl = logic_cell_text(rows, row, 4);
+    m->joinsource = (int32_t)logic_cell_int(rows, row, 5);
+    m->operatoruserid = logic_cell_text(rows, row, 6);
+    m->ex = logic_cell_text(rows, row, 7);
+    m->muteendtime = logic_cell_int(rows, row, 8);
+    m->inviteruserid = logic_cell_text(rows, row, 9);
+    m->groupid = logic_cell_text(rows, row, 10);
+    return m;
+}
+
+/* Names and faces that a member has not set are those of the profile (rest.md C.2). */
+static void member_fill(Openim__Sdkws__GroupMemberFullInfo *m, const Openim__Sdkws__UserInfo *user)
+{
+    if (user == NULL) return;
+    if (m->nickname[0] == '\0') m->nickname = user->nickname;
+    if (m->faceurl[0] == '\0') m->faceurl = user->faceurl;
+}
+
+int logic_group_members_of_rows(struct logic_call *call, const struct oim_sql_rows *rows, Openim__Sdkws__GroupMemberFullInfo ***out,
+                                size_t *n)
+{
+    Openim__Sdkws__UserInfo **users = logic_list(call, rows->n);
+    char **ids = logic_list(call, rows->n);
+    int rc;
+
+    for (size_t i = 0; i < rows->n; i++) ids[i] = logic_cell_text(rows, i, 0);
+    rc = logic_users(call, ids, rows->n, users);
+    if (rc) return rc;
+    *out = logic_list(call, rows->n);
+    *n = rows->n;
+    for (size_t i = 0; i < rows->n; i++) {
+        (*out)[i] = member_of_row(call, rows, i);
+        member_fill((*out)[i], users[i]);
+    }
+    return OIM_OK;
+}
+
+int logic_group_members(struct logic_call *call, const char *group_id, char *const *ids, size_t n, Openim__Sdkws__GroupMemberFullInfo **out)
+{
+    struct oim_arena *a = call->lane->arena;
+    struct logic_index *index = logic_index_new(a, ids, n);
+    struct oim_sql_value args[] = {oim_sql_text(group_id)};
+    Openim__Sdkws__GroupMemberFullInfo **found;
+    struct oim_sql_rows rows;
+    size_t n_found;
+    int rc;
+
+    for (size_t i = 0; i < n; i++) out[i] = NULL;
+    rc = logic_sql_in(call->lane, "SELECT " LOGIC_MEMBER_COLUMNS " FROM group_members WHERE group_id = ? AND user_id IN", args, 1,
+                      logic_text_values(a, ids, n), n, "", &rows);
+    if (rc == OIM_OK) rc = logic_group_members_of_rows(call, &rows, &found, &n_found);
+    if (rc) return rc;
+    for (size_t i = 0; i < n_found; i++) {
+        size_t at = logic_index_find(index, found[i]->userid);
+
+        if (at != SIZE_MAX) out[at] = found[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (out[i] == NULL) out[i] = out[logic_index_find(index, ids[i])];
+    }
+    return OIM_OK;
+}
+
+int logic_group_member(struct logic_call *call, const char *group_id, char *user_id, Openim__Sdkws__GroupMemberFullInfo **out)
+{
+    return logic_group_members(call, group_id, &user_id, 1, out);
+}
+
+int logic_group_managers(struct logic_call *call, const char *group_id, char ***ids, size_t *n)
+{
+    static const char sql[] = "SELECT user_id FROM group_members WHERE group_id = ? AND role_level >= 60 ORDER BY role_level DESC, id";
+    struct oim_sql_value args[] = {oim_sql_text(group_id)};
+    struct oim_sql_rows rows = {0};
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 1, &rows, NULL);
+
+    if (rc) return rc;
+    *ids = logic_list(call, rows.n);
+    *n = rows.n;
+    for (size_t i = 0; i < rows.n; i++) (*ids)[i] = logic_cell_text(&rows, i, 0);
+    return OIM_OK;
+}
+
+/* ---- roles ---- */
+
+/* 0: no member. */
+static int role_of(struct logic_call *call, const char *group_id, int64_t *role)
+{
+    static const char sql[] = "SELECT role_level FROM group_members WHERE group_id = ? AND user_id = ?";
+    struct oim_sql_value args[] = {oim_sql_text(group_id), oim_sql_text(call->up->userid)};
+    struct oim_sql_rows rows = {0};
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, &rows, NULL);
+
+    *role = rc == OIM_OK && rows.n ? logic_cell_int(&rows, 0, 0) : 0;
+    return rc;
+}
+
+int logic_group_member_check(struct logic_call *call, const char *group_id)
+{
+    int64_t role;
+    int rc;
+
+    if (call->admin) return OIM_OK;
+    rc = role_of(call, group_id, &role);
+    if (rc) return rc;
+    return role ? OIM_OK : logic_fail(call, OIM_C_PERMISSION, "not a member of the group");
+}
+
+int logic_group_admin_check(struct logic_call *call, const char *group_id, int missing)
+{
+    int64_t role;
+    int rc;
+
+    if (call->admin) return OIM_OK;
+    rc = role_of(call, group_id, &role);
+    if (rc) return rc;
+    if (role == 0) return logic_fail(call, missing, "not a member of the group");
+    if (role < LOGIC_ROLE_ADMIN) return logic_fail(call, OIM_C_PERMISSION, "neither owner nor administrator of the group");
+    return OIM_OK;
+}
+
+int logic_group_op_user(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo **out)
+{
+    char *op = call->up->userid;
+    Openim__Sdkws__UserInfo *user;
+    int rc = logic_group_member(call, group_id, op, out);
+
+    if (rc || *out) return rc;
+    rc = logic_users(call, &op, 1, &user);
+    if (rc) return rc;
+    *out = logic_new(call, &openim__sdkws__group_member_full_info__descriptor);
+    (*out)->groupid = (char *)group_id;
+    (*out)->userid = op;
+    if (call->admin) {
+        (*out)->rolelevel = LOGIC_ROLE_ADMIN;
+        (*out)->appmangerlevel = 2;
+    } else {
+        (*out)->operatoruserid = op;
+    }
+    member_fill(*out, user);
+    return OIM_OK;
+}
+
+/* ---- members come and go ---- */
+
+static void member_args(struct oim_sql_value *arg, const char *group_id, const Openim__Sdkws__GroupMemberFullInfo *m, int64_t now)
+{
+    arg[0] = oim_sql_text(group_id);
+    arg[1] = oim_sql_text(m->userid);
+    arg[2] = oim_sql_text(m->nickname);
+    arg[3] = oim_sql_text(m->faceurl);
+    arg[4] = oim_sql_int(m->rolelevel);
+    arg[5] = oim_sql_int(now);
+    arg[6] = oim_sql_int(m->joinsource);
+    arg[7] = oim_sql_text(m->inviteruserid);
+    arg[8] = oim_sql_text(m->operatoruserid);
+    arg[9] = oim_sql_int(m->muteendtime);
+    arg[10] = oim_sql_text(m->ex);
+}
+
+/* In pieces of a power of two, so that few texts are prepared. */
+static int members_insert(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n)
+{
+    enum { PLACES = 11 };
+    struct oim_sql_value *args = logic_array(call, n * PLACES, sizeof(*args));
+    int64_t now = oim_now_ms();
+    int rc = OIM_OK;
+
+    for (size_t i = 0; i < n; i++) member_args(args + i * PLACES, group_id, members[i], now);
+    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
+        struct oim_buf sql = {0};
+
+        for (step = STEP; step > n - done; step /= 2) {}
+        oim_buf_puts(&sql, "INSERT INTO group_members (group_id, user_id, nickname, face_url, role_level, join_time, join_source,"
+                           " inviter_user_id, operator_user_id, mute_end_time, ex) VALUES ");
+        oim_sql_places(&sql, step, PLACES);
+        oim_buf_putc(&sql, '\0');
+        rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args + done * PLACES, step * PLACES, NULL, NULL);
+        oim_buf_free(&sql);
+    }
+    return rc;
+}
+
+/* chat_groups follows group_members: n more (or fewer), and whoever is the owner now. */
+static int counted(struct logic_call *call, const char *group_id, int64_t n)
+{
+    static const char sql[] =
+        "UPDATE chat_groups SET member_count = GREATEST(CAST(member_count AS SIGNED) + ?, 0), owner_user_id = COALESCE((SELECT user_id FROM"
+        " group_members WHERE group_id = ? AND role_level = 100 ORDER BY id LIMIT 1), '') WHERE group_id = ?";
+    struct oim_sql_value args[] = {oim_sql_int(n), oim_sql_text(group_id), oim_sql_text(group_id)};
+
+    return oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 3, NULL, NULL);
+}
+
+/* The join logs of users, then the member log; gateways and caches hear of it. */
+static int moved(struct logic_call *call, const char *group_id, char *const *users, size_t n, bool joined, struct logic_version *out)
+{
+    enum logic_state state = joined ? LOGIC_INSERT : LOGIC_DELETE;
+    uint64_t *versions = logic_array(call, n, sizeof(*versions));
+    char *element = (char *)group_id;
+    int rc = logic_version_write_each(call->lane, LOGIC_LOG_JOIN, users, n, &element, true, state, versions);
+
+    if (rc == OIM_OK) rc = logic_version_write(call->lane, LOGIC_LOG_MEMBER, group_id, users, n, state, out);
+    if (rc) return rc;
+    logic_groups_changed(call, group_id, users, versions, n, joined);
+    logic_changed(call, "group", group_id);
+    return OIM_OK;
+}
+
+int logic_group_add(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n, bool create,
+                    struct logic_version *out)
+{
+    char **users = logic_list(call, n);
+    int rc;
+
+    for (size_t i = 0; i < n; i++) users[i] = members[i]->userid;
+    rc = members_insert(call, group_id, members, n);
+    if (rc == OIM_OK) rc = counted(call, group_id, (int64_t)n);
+    if (rc == OIM_OK) rc = moved(call, group_id, users, n, true, out);
+    if (rc == OIM_OK && !create) rc = logic_conv_join(call, group_id, users, n);
+    return rc;
+}
+
+int logic_group_remove(struct logic_call *call, const char *group_id, char *const *users, size_t n, struct logic_version *out)
+{
+    struct oim_sql_value args[] = {oim_sql_text(group_id)};
+    struct oim_sql_rows none;
+    int rc;
+
+    rc = logic_sql_in(call->lane, "DELETE FROM group_members WHERE group_id = ? AND user_id IN", args, 1,
+                      logic_text_values(call->lane->arena, users, n), n, "", &none);
+    if (rc == OIM_OK) rc = counted(call, group_id, -(int64_t)n);
+    if (rc == OIM_OK) rc = moved(call, group_id, users, n, false, out);
+    if (rc == OIM_OK) rc = logic_conv_leave(call, group_id, users, n);
+    return rc;
+}
+
+/* ---- notices ---- */
+
+int logic_group_notify_left(struct logic_call *call, int32_t type, const char *group_id, const ProtobufCMessage *tips,
+                            enum logic_choice visible, char *const *also, size_t n_also)
+{
+    struct logic_notice notice = {.content_type = type,
+                                  .session_type = 3,
+                                  .send_id = call->up->userid,
+                                  .recv_id = group_id,
+                                  .tips = tips,
+                                  .visible = visible,
+                                  .also = also,
+                                  .n_also = n_also};
+
+    return logic_notify(call, &notice);
+}
+
+int logic_group_notify(struct logic_call *call, int32_t type, const char *group_id, const ProtobufCMessage *tips, enum logic_choice visible)
+{
+    return logic_group_notify_left(call, type, group_id, tips, visible, NULL, 0);
+}
