@@ -76,10 +76,33 @@ int logic_group_info(struct logic_call *call, const char *group_id, Openim__Sdkw
 int logic_group_add(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n, bool create,
                     struct logic_version *out);
 
+/* As logic_group_add, but the member log goes in steps of so many members: out[i] is the document after the i-th. */
+int logic_group_add_in_steps(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n,
+                             size_t step, bool create, struct logic_version *out);
+
 /* Deletes the rows, counts, writes the logs, freezes what the users may read (conversation.h), tells gateways and caches. */
 int logic_group_remove(struct logic_call *call, const char *group_id, char *const *users, size_t n, struct logic_version *out);
 
-/* ---- notices ---- */
+/* ---- requests to join (group_apply.c) ---- */
+
+/* Pending requests of users with reqMsg, ex, joinSource and inviterUserID as in `like`; earlier ones of them are replaced. */
+int logic_group_requests_put(struct logic_call *call, const char *group_id, char *const *users, size_t n,
+                             const Openim__Sdkws__GroupRequest *like);
+
+/* N1503 of those requests of users that are still pending, to the managers, the applicant and op. applicant: who asks, the inviter if there
+ * is one. */
+int logic_group_requests_notify(struct logic_call *call, const char *group_id, char *const *users, size_t n, char *applicant);
+
+/* ---- notices of those who came (group_join.c); group as it is after that ---- */
+
+/* N1509. */
+int logic_group_invited_notify(struct logic_call *call, const Openim__Sdkws__GroupInfo *group, char *const *users, size_t n, char *inviter,
+                               const struct logic_version *version, enum logic_choice visible);
+/* N1510. */
+int logic_group_enter_notify(struct logic_call *call, const Openim__Sdkws__GroupInfo *group, char *user_id,
+                             const struct logic_version *version);
+
+/* ---- notices (group_row.c) ---- */
 
 /* A notice of the group to its members, from op. */
 int logic_group_notify(struct logic_call *call, int32_t type, const char *group_id, const ProtobufCMessage *tips, enum logic_choice visible);

@@ -9,16 +9,6 @@
 
 #include <string.h>
 
-/* Not landed yet: conversation_row.c. */
-__attribute__((weak)) int logic_conv_join(struct logic_call *call, const char *group_id, char *const *users, size_t n)
-{
-    return OIM_OK;
-}
-__attribute__((weak)) int logic_conv_leave(struct logic_call *call, const char *group_id, char *const *users, size_t n)
-{
-    return OIM_OK;
-}
-
 #define STEP 256 /* rows of one INSERT */
 
 #define GROUP_COLUMNS                                                                                                                \
@@ -304,23 +294,28 @@ static int counted(struct logic_call *call, const char *group_id, int64_t n)
     return oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 3, NULL, NULL);
 }
 
-/* The join logs of users, then the member log; gateways and caches hear of it. */
-static int moved(struct logic_call *call, const char *group_id, char *const *users, size_t n, bool joined, struct logic_version *out)
+/* The join logs of users, then the member log in steps; gateways and caches hear of it. */
+static int moved(struct logic_call *call, const char *group_id, char *const *users, size_t n, bool joined, size_t step,
+                 struct logic_version *out)
 {
     enum logic_state state = joined ? LOGIC_INSERT : LOGIC_DELETE;
     uint64_t *versions = logic_array(call, n, sizeof(*versions));
     char *element = (char *)group_id;
     int rc = logic_version_write_each(call->lane, LOGIC_LOG_JOIN, users, n, &element, true, state, versions);
 
-    if (rc == OIM_OK) rc = logic_version_write(call->lane, LOGIC_LOG_MEMBER, group_id, users, n, state, out);
+    for (size_t done = 0; done < n && rc == OIM_OK; done += step) {
+        size_t count = step < n - done ? step : n - done;
+
+        rc = logic_version_write(call->lane, LOGIC_LOG_MEMBER, group_id, users + done, count, state, out ? out + done / step : NULL);
+    }
     if (rc) return rc;
     logic_groups_changed(call, group_id, users, versions, n, joined);
     logic_changed(call, "group", group_id);
     return OIM_OK;
 }
 
-int logic_group_add(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n, bool create,
-                    struct logic_version *out)
+int logic_group_add_in_steps(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n,
+                             size_t step, bool create, struct logic_version *out)
 {
     char **users = logic_list(call, n);
     int rc;
@@ -328,9 +323,15 @@ int logic_group_add(struct logic_call *call, const char *group_id, Openim__Sdkws
     for (size_t i = 0; i < n; i++) users[i] = members[i]->userid;
     rc = members_insert(call, group_id, members, n);
     if (rc == OIM_OK) rc = counted(call, group_id, (int64_t)n);
-    if (rc == OIM_OK) rc = moved(call, group_id, users, n, true, out);
+    if (rc == OIM_OK) rc = moved(call, group_id, users, n, true, step, out);
     if (rc == OIM_OK && !create) rc = logic_conv_join(call, group_id, users, n);
     return rc;
+}
+
+int logic_group_add(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n, bool create,
+                    struct logic_version *out)
+{
+    return logic_group_add_in_steps(call, group_id, members, n, n, create, out);
 }
 
 int logic_group_remove(struct logic_call *call, const char *group_id, char *const *users, size_t n, struct logic_version *out)
@@ -342,7 +343,7 @@ int logic_group_remove(struct logic_call *call, const char *group_id, char *cons
     rc = logic_sql_in(call->lane, "DELETE FROM group_members WHERE group_id = ? AND user_id IN", args, 1,
                       logic_text_values(call->lane->arena, users, n), n, "", &none);
     if (rc == OIM_OK) rc = counted(call, group_id, -(int64_t)n);
-    if (rc == OIM_OK) rc = moved(call, group_id, users, n, false, out);
+    if (rc == OIM_OK) rc = moved(call, group_id, users, n, false, n, out);
     if (rc == OIM_OK) rc = logic_conv_leave(call, group_id, users, n);
     return rc;
 }
