@@ -179,7 +179,7 @@ static int create_group(struct logic_call *call, const ProtobufCMessage *req_, P
     Openim__Group__CreateGroupResp *res = (void *)res_;
     Openim__Sdkws__UserInfo **users;
     struct logic_version version;
-    char **ids, *group_id;
+    char **ids = NULL, *group_id = NULL;
     size_t n;
     int rc = info_check(call, req->groupinfo);
 
