@@ -102,6 +102,12 @@ int logic_group_invited_notify(struct logic_call *call, const Openim__Sdkws__Gro
 int logic_group_enter_notify(struct logic_call *call, const Openim__Sdkws__GroupInfo *group, char *user_id,
                              const struct logic_version *version);
 
+/* ---- a member is silenced (group_member.c) ---- */
+
+/* Sets the end of a member's silence, seconds from now, or ends it (0): row, log and notice. The caller holds the group and has asked
+ * for the right. */
+int logic_group_member_mute(struct logic_call *call, const char *group_id, char *user_id, uint32_t seconds);
+
 /* ---- notices (group_row.c) ---- */
 
 /* A notice of the group to its members, from op. */
