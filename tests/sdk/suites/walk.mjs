@@ -2,57 +2,16 @@
 // of friends, blacks, groups, members and conversations equals the server's, member by member.
 // OIM_WALK_SEED repeats a walk, OIM_WALK_STEPS makes it longer.
 import { eq, until } from '../lib/assert.mjs';
-import { rest } from '../lib/rest.mjs';
+import { client, server } from '../lib/picture.mjs';
 
 const KINDS = ['N15', 'N10', 'W385', 'J14', 'N15'];
 const STEPS = +(process.env.OIM_WALK_STEPS || 300);
 const SEED = +(process.env.OIM_WALK_SEED || Date.now() % 1e9);
 const SETTLE = 30000;
-const PAGE = { pageNumber: 1, showNumber: 500 };
 
 function generator(seed) {                              // mulberry32
   let a = seed >>> 0;
   return () => { a = a + 0x6D2B79F5 | 0; let t = Math.imul(a ^ a >>> 15, 1 | a); t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t; return ((t ^ t >>> 14) >>> 0) / 4294967296; };
-}
-
-const pick = (v, names) => Object.fromEntries(names.map(n => [n, v[n] ?? null]).map(([n, x]) => [n, x === null || x === false || x === '' ? 0 : x === true ? 1 : x]));
-const sorted = (list, key) => [...list].sort((x, y) => (key(x) < key(y) ? -1 : 1));
-
-const FRIEND = ['userID', 'nickname', 'faceURL', 'remark', 'createTime', 'addSource', 'operatorUserID', 'ex', 'isPinned'];
-const BLACK = ['userID', 'nickname', 'faceURL', 'createTime', 'addSource', 'operatorUserID', 'ex'];
-const GROUP = ['groupID', 'groupName', 'notification', 'introduction', 'faceURL', 'ownerUserID', 'createTime', 'memberCount', 'ex', 'status', 'creatorUserID',
-  'groupType', 'needVerification', 'lookMemberInfo', 'applyMemberFriend', 'notificationUpdateTime', 'notificationUserID'];
-const MEMBER = ['groupID', 'userID', 'roleLevel', 'joinTime', 'nickname', 'faceURL', 'joinSource', 'operatorUserID', 'ex', 'muteEndTime', 'inviterUserID'];
-const CONVERSATION = ['conversationID', 'conversationType', 'userID', 'groupID', 'recvMsgOpt', 'isPinned', 'isPrivateChat', 'burnDuration', 'groupAtType', 'ex',
-  'attachedInfo', 'msgDestructTime', 'isMsgDestruct'];
-
-// ---- both pictures, in one form
-
-async function server(u) {
-  const friends = (await rest('/friend/get_friend_list', { userID: u, pagination: PAGE })).friendsInfo || [];
-  const blacks = (await rest('/friend/get_black_list', { userID: u, pagination: PAGE })).blacks || [];
-  const groups = (await rest('/group/get_joined_group_list', { fromUserID: u, pagination: PAGE })).groups || [];
-  const conversations = (await rest('/conversation/get_all_conversations', { ownerUserID: u })).conversations || [];
-  const members = {};
-  for (const g of groups) members[g.groupID] = (await rest('/group/get_group_member_list', { groupID: g.groupID, pagination: PAGE })).members || [];
-  return form(friends.map(f => ({ ...f, ...f.friendUser, ex: f.ex, createTime: f.createTime })), blacks.map(b => ({ ...b, ...b.blackUserInfo, ex: b.ex })), groups, members, conversations);
-}
-
-async function client(c) {
-  const groups = await c.groups() || [], members = {};
-  for (const g of groups) members[g.groupID] = await c.members(g.groupID) || [];
-  const flat = f => ({ ...f, ...(f.friendUser || f.blackUserInfo || {}), ex: f.ex, createTime: f.createTime });
-  return form((await c.friends() || []).map(flat), (await c.blacks() || []).map(flat), groups, members, await c.conversations() || []);
-}
-
-function form(friends, blacks, groups, members, conversations) {
-  return {
-    friends: sorted(friends.map(f => pick(f, FRIEND)), f => f.userID),
-    blacks: sorted(blacks.map(b => pick(b, BLACK)), b => b.userID),
-    groups: sorted(groups.map(g => pick(g, GROUP)), g => g.groupID),
-    members: Object.fromEntries(Object.keys(members).sort().map(g => [g, sorted(members[g].map(m => pick(m, MEMBER)), m => m.userID)])),
-    conversations: sorted(conversations.map(x => pick(x, CONVERSATION)), x => x.conversationID),
-  };
 }
 
 // ---- steps: each gives a promise; that the server refuses one is part of the walk

@@ -1,0 +1,70 @@
+// What a user is shown, by the server's REST interface and by a client, in one form: to be compared member by member.
+import { rest } from './rest.mjs';
+
+const PAGE = { pageNumber: 1, showNumber: 500 };
+
+const pick = (v, names) => Object.fromEntries(names.map(n => [n, v[n] ?? null]).map(([n, x]) => [n, x === null || x === false || x === '' ? 0 : x === true ? 1 : x]));
+const sorted = (list, key) => [...list].sort((x, y) => (key(x) < key(y) ? -1 : 1));
+
+const FRIEND = ['userID', 'nickname', 'faceURL', 'remark', 'createTime', 'addSource', 'operatorUserID', 'ex', 'isPinned'];
+const BLACK = ['userID', 'nickname', 'faceURL', 'createTime', 'addSource', 'operatorUserID', 'ex'];
+const GROUP = ['groupID', 'groupName', 'notification', 'introduction', 'faceURL', 'ownerUserID', 'createTime', 'memberCount', 'ex', 'status', 'creatorUserID',
+  'groupType', 'needVerification', 'lookMemberInfo', 'applyMemberFriend', 'notificationUpdateTime', 'notificationUserID'];
+const MEMBER = ['groupID', 'userID', 'roleLevel', 'joinTime', 'nickname', 'faceURL', 'joinSource', 'operatorUserID', 'ex', 'muteEndTime', 'inviterUserID'];
+const CONVERSATION = ['conversationID', 'conversationType', 'userID', 'groupID', 'recvMsgOpt', 'isPinned', 'isPrivateChat', 'burnDuration', 'groupAtType', 'ex',
+  'attachedInfo', 'msgDestructTime', 'isMsgDestruct'];
+
+// ---- groups and their members
+
+const serverGroups = async u => (await rest('/group/get_joined_group_list', { fromUserID: u, pagination: PAGE })).groups || [];
+const serverMembers = async groupID => (await rest('/group/get_group_member_list', { groupID, pagination: PAGE })).members || [];
+const clientMembers = async (c, groupID) => await c.call('getGroupMemberList', { groupID, filter: 0, offset: 0, count: PAGE.showNumber }) || [];
+
+async function membersOf(groups, read) {
+  const members = {};
+  for (const g of groups) members[g.groupID] = await read(g.groupID);
+  return members;
+}
+
+function groupForm(groups, members) {
+  return {
+    groups: sorted(groups.map(g => pick(g, GROUP)), g => g.groupID),
+    members: Object.fromEntries(Object.keys(members).sort().map(g => [g, sorted(members[g].map(m => pick(m, MEMBER)), m => m.userID)])),
+  };
+}
+
+// What a user is shown of groups, by the server and by a client. only: ids of the groups that matter.
+export async function groupsAtServer(u, only) {
+  const groups = (await serverGroups(u)).filter(g => !only || only.includes(g.groupID));
+  return groupForm(groups, await membersOf(groups, serverMembers));
+}
+export async function groupsAtClient(c, only) {
+  const groups = (await c.groups() || []).filter(g => !only || only.includes(g.groupID));
+  return groupForm(groups, await membersOf(groups, g => clientMembers(c, g)));
+}
+
+// ---- everything, in one form
+
+export async function server(u) {
+  const friends = (await rest('/friend/get_friend_list', { userID: u, pagination: PAGE })).friendsInfo || [];
+  const blacks = (await rest('/friend/get_black_list', { userID: u, pagination: PAGE })).blacks || [];
+  const groups = await serverGroups(u);
+  const conversations = (await rest('/conversation/get_all_conversations', { ownerUserID: u })).conversations || [];
+  const members = await membersOf(groups, serverMembers);
+  return form(friends.map(f => ({ ...f, ...f.friendUser, ex: f.ex, createTime: f.createTime })), blacks.map(b => ({ ...b, ...b.blackUserInfo, ex: b.ex })), groups, members, conversations);
+}
+
+export async function client(c) {
+  const groups = await c.groups() || [], members = await membersOf(groups, g => clientMembers(c, g));
+  const flat = f => ({ ...f, ...(f.friendUser || f.blackUserInfo || {}), ex: f.ex, createTime: f.createTime });
+  return form((await c.friends() || []).map(flat), (await c.blacks() || []).map(flat), groups, members, await c.conversations() || []);
+}
+
+function form(friends, blacks, groups, members, conversations) {
+  return {
+    friends: sorted(friends.map(f => pick(f, FRIEND)), f => f.userID),
+    blacks: sorted(blacks.map(b => pick(b, BLACK)), b => b.userID),
+    ...groupForm(groups, members),
+    conversations: sorted(conversations.map(x => pick(x, CONVERSATION)), x => x.conversationID),
+  };
+}

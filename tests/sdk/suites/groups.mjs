@@ -1,0 +1,345 @@
+// Groups, between every pair of cores: each change by one client, what the others are told of it, and that afterwards the groups and members in
+// every client's own database equal the server's, member by member. Then the same changes while somebody is away. Then the versions in the
+// notices, which clients take for the next step of what they have.
+import { eq, ok, refused, until } from '../lib/assert.mjs';
+import { groupsAtClient, groupsAtServer } from '../lib/picture.mjs';
+import { rest, userToken } from '../lib/rest.mjs';
+import { tap } from '../lib/tap.mjs';
+import { run, WAIT } from '../lib/env.mjs';
+
+const KINDS = ['N15', 'N10', 'W385', 'J14'];
+const MEMBER = 20, ADMIN = 60, OWNER = 100;
+const PAGE = { pageNumber: 1, showNumber: 500 };
+
+const sg = g => 'sg_' + g;
+const memberAt = async (groupID, userID) => (await rest('/group/get_group_members_info', { groupID, userIDs: [userID] })).members?.[0];
+
+// ---- what clients do
+
+const create = async (c, name, members = [], admins = [], more = {}) => (await c.call('createGroup', {
+  memberUserIDs: members, adminUserIDs: admins, ownerUserID: c.userID, groupInfo: { groupType: 2, groupName: name, ...more },
+})).groupID;
+const invite = (c, groupID, ...users) => c.call('inviteUserToGroup', { groupID, reason: 'come', userIDList: users });
+const join = (c, groupID) => c.call('joinGroup', { groupID, reqMsg: 'let me in', joinSource: 3 });
+const accept = (c, groupID, fromUserID) => c.call('acceptGroupApplication', { groupID, fromUserID, handleMsg: 'yes' });
+const refuse = (c, groupID, fromUserID) => c.call('refuseGroupApplication', { groupID, fromUserID, handleMsg: 'no' });
+const kick = (c, groupID, ...users) => c.call('kickGroupMember', { groupID, reason: 'out', userIDList: users });
+const quit = (c, groupID) => c.call('quitGroup', groupID);
+const transfer = (c, groupID, newOwnerUserID) => c.call('transferGroupOwner', { groupID, newOwnerUserID });
+const dismiss = (c, groupID) => c.call('dismissGroup', groupID);
+const setGroup = (c, groupID, more) => c.call('setGroupInfo', { groupID, ...more });
+const setMember = (c, groupID, userID, more) => c.call('setGroupMemberInfo', { groupID, userID, ...more });
+const muteMember = (c, groupID, userID, mutedSeconds) => c.call('changeGroupMemberMute', { groupID, userID, mutedSeconds });
+const muteGroup = (c, groupID, isMute) => c.call('changeGroupMute', { groupID, isMute });
+
+// ---- what is expected of them
+
+// Every client shows of these groups what the server shows of them.
+async function same(clients, ...groups) {
+  await Promise.all(clients.map(async c => {
+    await until(async () => {
+      const [mine, theirs] = await Promise.all([groupsAtClient(c, groups), groupsAtServer(c.userID, groups)]);
+      eq(mine.groups, theirs.groups, `${c.name} groups`);
+      eq(mine.members, theirs.members, `${c.name} members`);
+      return true;
+    }, `${c.name} as the server`, WAIT);
+  }));
+}
+
+const told = (c, event, groupID, from, fits = () => true) => c.event(event, d => d && d.groupID === groupID && fits(d), { from });
+const gone = (c, groupID) => until(async () => !(await c.groups() || []).some(g => g.groupID === groupID), `${c.name} without ${groupID}`, WAIT);
+const has = (c, groupID) => until(async () => (await c.groups() || []).some(g => g.groupID === groupID), `${c.name} with ${groupID}`, WAIT);
+const seen = (c, groupID, type) => c.message(m => m.groupID === groupID && m.contentType === type);
+
+// ---- one owner's core, the others in other parts
+
+async function round(t, c, turn) {
+  const [a, z, y, x] = [0, 1, 2, 3].map(i => c[KINDS[(turn + i) % 4]]);
+  const all = [a, z, y, x], who = `owner ${a.kind}, member ${z.kind}, administrator ${y.kind}, guest ${x.kind}`;
+  let g;
+  const check = (what, fn) => t.check(`${who}: ${what}`, fn);
+
+  await check('creates a group', async () => {
+    const at = all.map(u => u.mark());
+    g = await create(a, 'round ' + turn, [z.userID], [y.userID]);
+    await Promise.all([told(z, 'OnJoinedGroupAdded', g, at[1]), told(y, 'OnJoinedGroupAdded', g, at[2])]);
+    await same(all, g);
+    eq((await memberAt(g, y.userID)).roleLevel, ADMIN, 'role of the administrator');
+  });
+  if (!g) return;
+  await check('a member invites the guest, who is in at once', async () => {
+    const at = all.map(u => u.mark());
+    await invite(z, g, x.userID);
+    await Promise.all([told(x, 'OnJoinedGroupAdded', g, at[3]), told(a, 'OnGroupMemberAdded', g, at[0], d => d.userID === x.userID)]);
+    await same(all, g);
+  });
+  await check('the guest quits', async () => {
+    const at = all.map(u => u.mark());
+    await quit(x, g);
+    await Promise.all([gone(x, g), told(a, 'OnGroupMemberDeleted', g, at[0], d => d.userID === x.userID)]);
+    await same(all, g);
+  });
+  await check('the guest applies, the owner accepts', async () => {
+    const at = all.map(u => u.mark());
+    await join(x, g);
+    await Promise.all([a, y].map((u, i) => told(u, 'OnGroupApplicationAdded', g, at[i ? 2 : 0], d => d.userID === x.userID)));
+    ok((await a.groupApplications('Recipient', [g])).some(r => r.groupID === g && r.userID === x.userID && r.handleResult === 0), 'not in the list of applications');
+    await accept(a, g, x.userID);
+    await Promise.all([told(x, 'OnGroupApplicationAccepted', g, at[3]), has(x, g)]);
+    await same(all, g);
+    await refused(accept(y, g, x.userID), [1206, 10006], 'a second answer');
+  });
+  await check('the administrator kicks the guest', async () => {
+    const at = all.map(u => u.mark());
+    await refused(kick(z, g, x.userID), 1002, 'kick by a member');
+    await kick(y, g, x.userID);
+    await Promise.all([gone(x, g), told(z, 'OnGroupMemberDeleted', g, at[1], d => d.userID === x.userID), seen(x, g, 1508)]);
+    await same(all, g);
+  });
+  await check('the guest applies, the administrator refuses', async () => {
+    const at = all.map(u => u.mark());
+    await join(x, g);
+    await told(y, 'OnGroupApplicationAdded', g, at[2], d => d.userID === x.userID);
+    await refuse(y, g, x.userID);
+    await told(x, 'OnGroupApplicationRejected', g, at[3]);
+    await same(all, g);
+  });
+  await check('everybody needs approval: an invitation is an application', async () => {
+    const at = all.map(u => u.mark());
+    await setGroup(a, g, { needVerification: 1 });
+    await told(z, 'OnGroupInfoChanged', g, at[1], d => d.needVerification === 1);
+    await invite(z, g, x.userID);
+    await told(a, 'OnGroupApplicationAdded', g, at[0], d => d.inviterUserID === z.userID || d.userID === x.userID);
+    await accept(a, g, x.userID);
+    await has(x, g);
+    eq((await memberAt(g, x.userID)).inviterUserID, z.userID, 'inviter');
+    await same(all, g);
+  });
+  await check('nobody needs approval: the guest walks in', async () => {
+    await quit(x, g);
+    await gone(x, g);
+    await setGroup(y, g, { needVerification: 2 });
+    await join(x, g);
+    await has(x, g);
+    await same(all, g);
+  });
+  await check('roles go up and down', async () => {
+    const at = all.map(u => u.mark());
+    await refused(setMember(y, g, a.userID, { roleLevel: MEMBER }), 1002, 'the owner\'s role by an administrator');
+    await setMember(a, g, z.userID, { roleLevel: ADMIN });
+    await told(x, 'OnGroupMemberInfoChanged', g, at[3], d => d.userID === z.userID && d.roleLevel === ADMIN);
+    await same(all, g);
+    await setMember(a, g, z.userID, { roleLevel: MEMBER });
+    await same(all, g);
+  });
+  await check('names in the group', async () => {
+    const at = all.map(u => u.mark());
+    await setMember(z, g, z.userID, { nickname: 'Zed', ex: 'mine' });
+    await told(a, 'OnGroupMemberInfoChanged', g, at[0], d => d.userID === z.userID && d.nickname === 'Zed');
+    await setMember(y, g, x.userID, { nickname: 'Guest' });
+    await refused(setMember(x, g, z.userID, { nickname: 'no' }), 1002, 'the name of another member');
+    await same(all, g);
+  });
+  await check('a member is muted and unmuted', async () => {
+    const at = all.map(u => u.mark());
+    await muteMember(y, g, z.userID, 600);
+    await told(z, 'OnGroupMemberInfoChanged', g, at[1], d => d.userID === z.userID && d.muteEndTime > Date.now());
+    await same(all, g);
+    await refused(z.say('muted', { groupID: g }), [1402, 10006], 'a message of the muted member');
+    await muteMember(y, g, z.userID, 0);
+    await same(all, g);
+    const r = await z.say('free', { groupID: g });
+    await a.message(r.clientMsgID);
+  });
+  await check('the group is muted and unmuted', async () => {
+    const at = all.map(u => u.mark());
+    await muteGroup(a, g, true);
+    await told(x, 'OnGroupInfoChanged', g, at[3], d => d.status === 3);
+    await same(all, g);
+    await refused(x.say('muted', { groupID: g }), [1403, 10006], 'a message into the muted group');
+    await y.say('an administrator speaks', { groupID: g });
+    await muteGroup(y, g, false);
+    await same(all, g);
+    await x.say('free', { groupID: g });
+  });
+  await check('an announcement, seen by all, and its end, not seen', async () => {
+    const at = all.map(u => u.mark());
+    await setGroup(y, g, { notification: 'news of ' + turn });
+    await Promise.all([told(z, 'OnGroupInfoChanged', g, at[1], d => d.notification === 'news of ' + turn), seen(x, g, 1519), seen(z, g, 1519)]);
+    await Promise.all([a, z, x].map(u => u.conversationWhen(sg(g), k => k.groupAtType === 4, 'marked with the announcement')));
+    await same(all, g);
+    await setGroup(y, g, { notification: ' ' });
+    await same(all, g);
+    const r = await a.say('after it', { groupID: g });
+    await z.message(r.clientMsgID);
+    eq(z.inbox.filter(m => m.groupID === g && m.contentType === 1519).length, 1, 'announcements that were seen');
+  });
+  await check('name, face, introduction', async () => {
+    await setGroup(a, g, { groupName: 'renamed ' + turn });
+    await Promise.all([seen(x, g, 1520), seen(y, g, 1520)]);
+    await setGroup(a, g, { introduction: 'what it is', faceURL: 'http://face.test/g', ex: 'ex', lookMemberInfo: 1, applyMemberFriend: 1 });
+    await refused(setGroup(z, g, { groupName: 'no' }), 1002, 'the name by a member');
+    await same(all, g);
+  });
+  await check('a muted member becomes the owner', async () => {
+    await muteMember(a, g, z.userID, 600);
+    await transfer(a, g, z.userID);
+    await same(all, g);
+    const [old, now] = [await memberAt(g, a.userID), await memberAt(g, z.userID)];
+    eq([old.roleLevel, now.roleLevel, now.muteEndTime], [MEMBER, OWNER, 0], 'roles of old and new, and the end of the mute');
+    await refused(dismiss(a, g), 1002, 'dismissal by the former owner');
+    await seen(x, g, 1507);
+  });
+  await check('several are kicked at once', async () => {
+    await kick(z, g, a.userID, x.userID);
+    await Promise.all([gone(a, g), gone(x, g)]);
+    await same(all, g);
+    await invite(z, g, a.userID, x.userID);
+    await Promise.all([has(a, g), has(x, g)]);
+    await same(all, g);
+  });
+  await check('the group is dismissed', async () => {
+    await dismiss(z, g);
+    await Promise.all(all.map(u => gone(u, g)));
+    await Promise.all([a, y, x].map(u => seen(u, g, 1511)));
+    await refused(x.say('too late', { groupID: g }), [1204, 1004, 10006], 'a message into the dismissed group');
+    eq((await rest('/group/get_group_member_list', { groupID: g, pagination: PAGE })).total, 0, 'members at the server');
+    eq((await rest('/group/get_groups_info', { groupIDs: [g] })).groupInfos[0].status, 2, 'status at the server');
+  });
+}
+
+// ---- somebody is away
+
+async function away(t, c, z) {
+  const [a, b] = KINDS.filter(k => k !== z).map(k => c[k]);
+  const user = await t.user('away' + z.toLowerCase()), device = await t.device(z);
+  const first = await t.login(z, user, { device });
+  const g = {}, many = [];
+  const check = (what, fn) => t.check(`${z} away: ${what}`, fn);
+
+  await check('is in groups before', async () => {
+    for (const n of ['kicked', 'dismissed', 'given', 'changed', 'muted']) g[n] = await create(a, n, [user, b.userID]);
+    for (const n of ['accepted', 'refused']) { g[n] = await create(a, n, [b.userID]); await join(first, g[n]); }
+    g.large = await create(a, 'large', [user]);
+    await same([first, a], ...Object.values(g));
+  });
+  await first.kill();
+  await check('what happens meanwhile', async () => {
+    g.created = await create(a, 'created', [user, b.userID]);
+    g.invited = await create(a, 'invited', [b.userID]);
+    await invite(a, g.invited, user);
+    await kick(a, g.kicked, user);
+    await dismiss(a, g.dismissed);
+    await transfer(a, g.given, user);
+    await quit(a, g.given);
+    await setMember(a, g.changed, user, { roleLevel: ADMIN });
+    await setMember(a, g.changed, user, { nickname: 'Away' });
+    await kick(a, g.changed, b.userID);
+    await setGroup(a, g.changed, { groupName: 'changed its name', notification: 'read this', ex: 'e' });
+    await muteMember(a, g.muted, user, 900);
+    await muteGroup(a, g.muted, true);
+    await accept(a, g.accepted, user);
+    await refuse(a, g.refused, user);
+  });
+  await check('210 others come into one group: more than a log of changes tells', async () => {
+    for (let i = 0; i < 210; i++) many.push(`${run}${z.toLowerCase()}n${i}`);
+    await rest('/user/user_register', { users: many.map(userID => ({ userID, nickname: userID, faceURL: '' })) });
+    await rest('/group/invite_user_to_group', { groupID: g.large, reason: '', invitedUserIDs: many });
+    await rest('/group/kick_group', { groupID: g.large, kickedUserIDs: many.slice(200), reason: '' });
+  });
+  const again = await t.login(z, user, { device });
+  await check('its login brings it to the server\'s state', async () => {
+    await same([again, a, b], ...Object.values(g));
+    const mine = (await again.groups()).map(x => x.groupID);
+    for (const n of ['created', 'invited', 'given', 'changed', 'muted', 'accepted', 'large']) ok(mine.includes(g[n]), `not in the group "${n}"`);
+    for (const n of ['kicked', 'dismissed', 'refused']) ok(!mine.includes(g[n]), `still in the group "${n}"`);
+  });
+  await check('reads what was said of it until it left', async () => {
+    const list = await again.wholeHistory(sg(g.kicked));
+    ok(list.some(m => m.contentType === 1508), () => 'the notice of the kick is not in the history: ' + list.map(m => m.contentType));
+  });
+  await check('goes on with steps of one', async () => {
+    const at = again.mark();
+    await setMember(a, g.changed, user, { nickname: 'Back' });
+    if (z !== 'J14') await told(again, 'OnGroupMemberInfoChanged', g.changed, at, d => d.userID === user && d.nickname === 'Back');
+    await muteGroup(a, g.muted, false);
+    await same([again, a], ...Object.values(g));
+  });
+  await again.kill();
+  const fresh = await t.login(z, user);
+  await check('a fresh installation has the server\'s state', async () => { await same([fresh], ...Object.values(g)); });
+  await fresh.kill();
+  await check('its groups end', async () => {
+    for (const n of ['changed', 'muted', 'accepted', 'refused', 'large', 'created', 'invited', 'kicked']) await dismiss(a, g[n]);
+    for (const n of ['changed', 'muted', 'created']) await gone(a, g[n]);
+  });
+}
+
+// ---- versions in notices
+
+async function versions(t) {
+  const [o, m, n] = await t.users('vo', 'vm', 'vn');
+  const token = await userToken(o, 5), listener = await tap(m), as = { token };
+  let g;
+
+  // The call's notices, in order, and the log after the call: `steps` later than before it.
+  const says = (what, steps, types, call) => t.check(`versions: ${what}`, async () => {
+    const before = await log();
+    await call();
+    const now = await log();
+    eq([now.versionID, now.version], [before.versionID, before.version + steps], 'the log');
+    for (const [type, back = 0] of types.map(x => [].concat(x))) {
+      const { tips } = await listener.next(type);
+      eq([tips.groupMemberVersionID, tips.groupMemberVersion], [now.versionID, now.version - back], `the pair in ${type}`);
+      if (!back) eq(tips.group, now.group, `the group in ${type}`);
+      if ('groupSortVersion' in tips) eq(tips.groupSortVersion > 0, now.sortVersion > before.version, `the order in ${type}`);
+    }
+  });
+  const log = async () => {
+    const r = await rest('/group/get_incremental_group_members', { groupID: g, versionID: '', version: 0 });
+    const changed = r.version > 1 ? await rest('/group/get_incremental_group_members', { groupID: g, versionID: r.versionID, version: r.version - 1 }) : r;
+    return { ...r, sortVersion: changed.sortVersion, group: (await rest('/group/get_groups_info', { groupIDs: [g] })).groupInfos[0] };
+  };
+  const set = (...members) => rest('/group/set_group_member_info', { members: members.map(x => ({ groupID: g, ...x })) }, as);
+
+  await t.check('versions: a group to look at', async () => {
+    const r = await rest('/group/create_group', { ownerUserID: o, memberUserIDs: [m, n], adminUserIDs: [], groupInfo: { groupName: 'versions', groupType: 2 } }, as);
+    g = r.groupInfo.groupID;
+    await listener.next(1501);
+  });
+  await says('a name', 1, [1520], () => rest('/group/set_group_info_ex', { groupID: g, groupName: 'named' }, as));
+  await says('an announcement, a name and the rest', 1, [1519, 1520, 1502], () => rest('/group/set_group_info_ex', { groupID: g, notification: 'n', groupName: 'x', ex: 'e' }, as));
+  await says('nothing', 0, [], () => rest('/group/set_group_info_ex', { groupID: g }, as));
+  await says('the old form', 1, [1519, 1502], () => rest('/group/set_group_info', { groupInfoForSet: { groupID: g, notification: 'o', introduction: 'i' } }, as));
+  await says('mute of the group', 1, [1514], () => rest('/group/mute_group', { groupID: g }, as));
+  await says('its end', 1, [1515], () => rest('/group/cancel_mute_group', { groupID: g }, as));
+  await says('mute of a member', 1, [1512], () => rest('/group/mute_group_member', { groupID: g, userID: m, mutedSeconds: 60 }, as));
+  await says('its end', 1, [1513], () => rest('/group/cancel_mute_group_member', { groupID: g, userID: m }, as));
+  await says('a role', 1, [1517], () => set({ userID: m, roleLevel: ADMIN }));
+  await says('a role and a name', 1, [1518, 1516], () => set({ userID: m, roleLevel: MEMBER, nickname: 'M' }));
+  await says('a name in the group', 1, [1516], () => set({ userID: n, nickname: 'N' }));
+  await says('three members at once: no single step', 3, [1516, 1516, 1516], () => set({ userID: m, ex: '1' }, { userID: n, ex: '2' }, { userID: o, ex: '3' }));
+  await says('one is kicked', 1, [1508], () => rest('/group/kick_group', { groupID: g, kickedUserIDs: [n], reason: '' }, as));
+  await says('one is invited', 1, [1509], () => rest('/group/invite_user_to_group', { groupID: g, invitedUserIDs: [n], reason: '' }, as));
+  await says('one quits', 1, [1504], () => rest('/group/quit_group', { groupID: g, userID: n }));
+  await rest('/group/mute_group_member', { groupID: g, userID: m, mutedSeconds: 60 }, as).catch(() => {});
+  await listener.next(1512).catch(() => {});
+  await says('a muted member becomes the owner: two steps, each its own notice', 2, [[1513, 1], 1507], () => rest('/group/transfer_group', { groupID: g, oldOwnerUserID: o, newOwnerUserID: m }, as));
+  await t.check('versions: N1511 comes when the join log has changed', async () => {
+    const before = await rest('/group/get_incremental_join_groups', { userID: m, versionID: '', version: 0 });
+    await rest('/group/dismiss_group', { groupID: g });
+    const { tips } = await listener.next(1511);
+    const now = await rest('/group/get_incremental_join_groups', { userID: m, versionID: before.versionID, version: before.version });
+    eq([now.full, now.delete], [false, [g]], 'the join log');
+    eq(tips.group.status, 2, 'status in the notice');
+  });
+  listener.close();
+}
+
+export default async function (t) {
+  const c = {};
+  for (const k of KINDS) c[k] = await t.login(k, await t.user(k.toLowerCase()));
+  for (let turn = 0; turn < KINDS.length; turn++) await round(t, c, turn);
+  for (const z of KINDS) await away(t, c, z);
+  await versions(t);
+}
