@@ -220,7 +220,7 @@ static int transfer_tell(struct logic_call *call, const Openim__Group__TransferG
 static int transfer_group(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
     const Openim__Group__TransferGroupOwnerReq *req = (const void *)req_;
-    Openim__Sdkws__GroupMemberFullInfo *heir;
+    Openim__Sdkws__GroupMemberFullInfo *heir = NULL;
     Openim__Sdkws__GroupInfo *group;
     struct logic_version version;
     int rc;

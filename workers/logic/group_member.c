@@ -309,7 +309,7 @@ static int batch_tell(struct logic_call *call, const struct batch *b)
 
 static int batch_set(struct logic_call *call, struct batch *b)
 {
-    size_t missing;
+    size_t missing = 0;
     int rc = batch_read(call, b, &missing);
 
     if (rc == OIM_OK) rc = batch_check(call, b, missing);
@@ -322,7 +322,7 @@ static int batch_set(struct logic_call *call, struct batch *b)
 static int set_group_member_info(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
     const Openim__Group__SetGroupMemberInfoReq *req = (const void *)req_;
-    entry_t **entries;
+    entry_t **entries = NULL;
     int rc = entries_sort(call, req, &entries);
 
     for (size_t done = 0, n; rc == OIM_OK && done < req->n_members; done += n) {
