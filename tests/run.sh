@@ -16,6 +16,9 @@ env=$(./build.sh env) && eval "$env" || exit 2
 FAULTS='nothing logic archive nginx-worker nginx-reload kafka redis redis-wiped mariadb mongo postgres started-first changes-logic changes-mariadb'
 SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
+# what the database server complained of before is not of this run
+slow_log=$(stat -c %s "$LOGS/mariadb-slow.log" 2>/dev/null || echo 0)
+
 #       name       command
 SUITES="unit       unit gcc
         clang      clang_build
@@ -26,6 +29,7 @@ SUITES="unit       unit gcc
         contract   tests/system/contract.sh
         routes     routes
         sdk        sdk
+        queries    tests/system/queries.py $LOGS/mariadb-slow.log $slow_log
         fuzz       make -s -C tests/fuzz run SECONDS=60 BUILD=$ROOT/build-fuzz
         fault      tests/fault/fault.sh $FAULTS"
 

@@ -42,7 +42,7 @@ mariadb_start() {
         --innodb-buffer-pool-size=256M --innodb-flush-log-at-trx-commit=1
         --slow-query-log=1 --long-query-time=0.2
         --slow-query-log-file="$LOGS/mariadb-slow.log"
-        --log-queries-not-using-indexes=0
+        --log-queries-not-using-indexes=1 --min-examined-row-limit=1000 --log-slow-verbosity=query_plan
     )
 
     own_dir mysql "$dir"
