@@ -18,6 +18,8 @@
 #include "oim_redis.h"
 #include "oim_wire.h"
 
+#include "internal.pb-c.h"
+
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -30,10 +32,10 @@
 #define PACKETS_KEPT 64 /* whose buffers are used again */
 #define GRACE_MS 3000   /* after Redis came back: gateways have as long to subscribe again */
 
-enum { DOWN_VERSION = 1, DOWN_PUBLISHER, DOWN_NUMBER, DOWN_REPLY, DOWN_PUSH, DOWN_KICK };
+enum { DOWN_VERSION = 1, DOWN_PUBLISHER, DOWN_NUMBER, DOWN_REPLY, DOWN_PUSH, DOWN_KICK, DOWN_GROUPS };
 
-/* Kick without a gateway: found by user, like a push. */
-enum kind { REPLY, PUSH, KICK };
+/* Kick and Groups without a gateway: found by user, like a push. */
+enum kind { REPLY, PUSH, KICK, GROUPS };
 
 struct gateway {
     const char *name; /* ours */
@@ -60,7 +62,7 @@ struct item {
     int32_t code, http_status, platform_id;
     uint32_t flags;
     const char *msg, *content_type;
-    const uint8_t *data;
+    const uint8_t *data; /* GROUPS: packed */
     size_t len;
     const uint64_t *conn_ids;
     size_t n_conns;
@@ -308,8 +310,25 @@ void oim_downlink_push(struct oim_downlink *dl, const struct oim_downlink_push *
     item->n_users = push->n_users;
 }
 
-void oim_downlink_groups(struct oim_downlink *dl, const char *gateway, const struct Openim__Internal__Groups *groups)
+/* The one user that an item without a gateway is about. */
+static void item_user(struct oim_downlink *dl, struct item *item, const char *user_id)
 {
+    item->users = oim_arena_alloc(dl->arena, sizeof(*item->users));
+    item->users[0] = user_get(dl, user_id);
+    item->n_users = 1;
+}
+
+void oim_downlink_groups(struct oim_downlink *dl, const char *gateway, const Openim__Internal__Groups *groups)
+{
+    size_t len = openim__internal__groups__get_packed_size(groups);
+    uint8_t *packed = oim_arena_alloc(dl->arena, len + 1);
+    struct item *item;
+
+    if (gateway && *gateway == '\0') return;
+    item = item_add(dl, GROUPS, gateway);
+    item->len = openim__internal__groups__pack(groups, packed);
+    item->data = packed;
+    if (gateway == NULL) item_user(dl, item, groups->userid);
 }
 
 static struct item *kick_add(struct oim_downlink *dl, const char *gateway, const char *user_id, int platform_id)
@@ -334,11 +353,7 @@ void oim_downlink_kick(struct oim_downlink *dl, const char *gateway, const char 
 
 void oim_downlink_kick_user(struct oim_downlink *dl, const char *user_id, int platform_id)
 {
-    struct item *item = kick_add(dl, NULL, user_id, platform_id);
-
-    item->users = oim_arena_alloc(dl->arena, sizeof(*item->users));
-    item->users[0] = user_get(dl, user_id);
-    item->n_users = 1;
+    item_user(dl, kick_add(dl, NULL, user_id, platform_id), user_id);
 }
 
 size_t oim_downlink_pending(const struct oim_downlink *dl)
@@ -395,6 +410,12 @@ static void kick_write(struct oim_wire_writer *w, const struct item *item, const
     if (packed->len) oim_wire_bytes(w, 3, packed->data, packed->len);
 }
 
+static void packed_write(struct oim_wire_writer *w, const struct item *item)
+{
+    if (w->len + item->len <= w->cap) memcpy(w->data + w->len, item->data, item->len);
+    w->len += item->len;
+}
+
 static void pack_varint(struct oim_buf *buf, uint64_t v)
 {
     for (; v >= 0x80; v >>= 7) oim_buf_putc(buf, (char)(v | 0x80));
@@ -406,6 +427,7 @@ static void item_write(struct oim_wire_writer *w, const struct oim_downlink *dl,
     switch (item->kind) {
     case REPLY: reply_write(w, item); break;
     case PUSH: push_write(w, item, gw); break;
+    case GROUPS: packed_write(w, item); break;
     case KICK:
     default: kick_write(w, item, &dl->scratch); break;
     }
@@ -441,7 +463,7 @@ static struct packet *packet_open(struct oim_downlink *dl, struct gateway *gw)
 
 static void item_append(struct oim_downlink *dl, const struct item *item, struct gateway *gw)
 {
-    static const uint32_t numbers[] = {[REPLY] = DOWN_REPLY, [PUSH] = DOWN_PUSH, [KICK] = DOWN_KICK};
+    static const uint32_t numbers[] = {[REPLY] = DOWN_REPLY, [PUSH] = DOWN_PUSH, [KICK] = DOWN_KICK, [GROUPS] = DOWN_GROUPS};
     struct packet *p = gw->packet >= 0 ? &dl->packets[gw->packet] : NULL;
     struct oim_wire_writer w = {0};
     size_t size;
@@ -533,7 +555,8 @@ static void touch(struct oim_downlink *dl, struct gateway *gw)
     dl->touched[dl->n_touched++] = gw;
 }
 
-/* Splits an item that goes by user into its gateways, in the order in which its users name them. */
+/* Splits an item that goes by user into its gateways, in the order in which its users name them. A push to a group goes to every gateway
+ * that lives, whether it has members or not: only they know. */
 static void item_spread(struct oim_downlink *dl, const struct item *item)
 {
     dl->turn++;

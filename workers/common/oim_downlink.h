@@ -3,7 +3,7 @@
  * Keeps the (publisher, gateway) numbers. Formats: proto/internal.proto. Used by every worker that answers or pushes.
  *
  *   oim_downlink_reply(dl, gateway, ...);             any number
- *   oim_downlink_push(dl, &push);                     targets by user; gateways found in oim:conn:<user>
+ *   oim_downlink_push(dl, &push);                     to users: gateways found in oim:conn:<user>; to a group: every gateway
  *   oim_downlink_flush(dl, rds)                       one pipeline to find the gateways, one to publish
  *
  * The caller writes what makes a message visible to pulls (oim:hot, oim:seq) into the same rds *before* flush, in its own run or by

@@ -31,6 +31,9 @@ struct logic_lane {
     struct oim_downlink *down;
     struct oim_kafka_producer *producer;
     bool broken; /* rpc: something committed could not be told: the process has to be started again */
+    struct logic_waiting *waiting, *waiting_last; /* rpc: presence_groups.c */
+    size_t n_waiting;
+    int64_t again_at;
 };
 
 /* One request, whoever sent it. */

@@ -1,5 +1,5 @@
 /*
- * Two tables per lane and a mailbox that the listening thread fills; logic_cache.h holds the contract. The mailbox is the only thing
+ * Three tables per lane and a mailbox that the listening thread fills; logic_cache.h holds the contract. The mailbox is the only thing
  * that two threads touch. A table that is full is emptied: what is used comes back with the next query.
  */
 #include "logic_cache.h"
@@ -12,6 +12,7 @@
 #include <uthash.h>
 
 #define ENTRIES 65536
+#define MEMBERS 262144 /* of all groups */
 #define MAIL 4096 /* ids; more: drop everything */
 #define WALKS 16  /* more letters than this in one turn: drop all relations */
 
@@ -28,9 +29,27 @@ struct relation {
     char key[]; /* owner NUL other */
 };
 
+struct member {
+    UT_hash_handle hh;
+    struct member *next; /* of its group */
+    struct group *group;
+    int role;
+    int64_t mute_end;
+    char key[]; /* group NUL user */
+};
+
+struct group {
+    UT_hash_handle hh;
+    struct member *members;
+    int status;
+    char id[];
+};
+
 struct logic_cache {
     struct user *users;
     struct relation *relations;
+    struct group *groups;
+    struct member *members;
     pthread_mutex_t lock;
     char *mail[MAIL]; /* "kind:id" */
     size_t n_mail;
@@ -76,6 +95,26 @@ static void relations_clear(struct logic_cache *cache)
     }
 }
 
+static void group_drop(struct logic_cache *cache, struct group *g)
+{
+    struct member *m;
+
+    while ((m = g->members)) {
+        g->members = m->next;
+        HASH_DEL(cache->members, m);
+        free(m);
+    }
+    HASH_DEL(cache->groups, g);
+    free(g);
+}
+
+static void groups_clear(struct logic_cache *cache)
+{
+    struct group *g, *next;
+
+    HASH_ITER(hh, cache->groups, g, next) group_drop(cache, g);
+}
+
 void logic_cache_free(struct logic_cache *cache)
 {
     if (cache == NULL) return;
@@ -88,6 +127,7 @@ void logic_cache_free(struct logic_cache *cache)
     pthread_mutex_unlock(&registry_lock);
     users_clear(cache);
     relations_clear(cache);
+    groups_clear(cache);
     for (size_t i = 0; i < cache->n_mail; i++) free(cache->mail[i]);
     pthread_mutex_destroy(&cache->lock);
     free(cache);
@@ -154,6 +194,14 @@ static void drop_relations(struct logic_cache *cache, const char *owner, size_t 
     }
 }
 
+static struct group *group_find(const struct logic_cache *cache, const char *id)
+{
+    struct group *g;
+
+    HASH_FIND_STR(cache->groups, id, g);
+    return g;
+}
+
 static void apply(struct logic_cache *cache, const char *mail)
 {
     const char *id = strchr(mail, ':');
@@ -162,9 +210,24 @@ static void apply(struct logic_cache *cache, const char *mail)
     id++;
     if (strncmp(mail, "user:", 5) == 0) {
         drop_user(cache, id);
+    } else if (strncmp(mail, "group:", 6) == 0) {
+        struct group *g = group_find(cache, id);
+
+        if (g) group_drop(cache, g);
     } else {
         drop_relations(cache, id, strcspn(id, ":"));
     }
+}
+
+/* Each letter about relations walks all of them. */
+static bool many_walks(const struct logic_cache *cache)
+{
+    size_t walks = 0;
+
+    for (size_t i = 0; i < cache->n_mail && walks <= WALKS; i++) {
+        walks += strncmp(cache->mail[i], "user:", 5) != 0 && strncmp(cache->mail[i], "group:", 6) != 0;
+    }
+    return walks > WALKS;
 }
 
 void logic_cache_turn(struct logic_cache *cache)
@@ -173,9 +236,9 @@ void logic_cache_turn(struct logic_cache *cache)
     if (cache->drop_all) {
         users_clear(cache);
         relations_clear(cache);
+        groups_clear(cache);
     }
-    /* each letter about relations walks all of them */
-    if (cache->n_mail > WALKS) relations_clear(cache);
+    if (many_walks(cache)) relations_clear(cache);
     for (size_t i = 0; i < cache->n_mail; i++) {
         if (!cache->drop_all) apply(cache, cache->mail[i]);
         free(cache->mail[i]);
@@ -185,6 +248,7 @@ void logic_cache_turn(struct logic_cache *cache)
     pthread_mutex_unlock(&cache->lock);
     if (HASH_COUNT(cache->users) > ENTRIES) users_clear(cache);
     if (HASH_COUNT(cache->relations) > ENTRIES) relations_clear(cache);
+    if (HASH_COUNT(cache->groups) > ENTRIES || HASH_COUNT(cache->members) > MEMBERS) groups_clear(cache);
 }
 
 const struct logic_user *logic_cache_user(const struct logic_cache *cache, const char *id)
@@ -242,6 +306,59 @@ void logic_cache_put_relation(struct logic_cache *cache, const char *owner, cons
     r->owner_len = strlen(owner);
     memcpy(r->key, key, len);
     HASH_ADD_KEYPTR(hh, cache->relations, r->key, len, r);
+}
+
+static struct member *member_find(const struct logic_cache *cache, const char *key, size_t len)
+{
+    struct member *m = NULL;
+
+    if (len) HASH_FIND(hh, cache->members, key, len, m);
+    return m;
+}
+
+bool logic_cache_member(const struct logic_cache *cache, const char *group_id, const char *user_id, struct logic_member *out)
+{
+    char key[2200];
+    struct member *m = member_find(cache, key, pair_key(key, sizeof(key), group_id, user_id));
+
+    if (m) *out = (struct logic_member){.status = m->group->status, .role = m->role, .mute_end = m->mute_end};
+    return m != NULL;
+}
+
+static struct group *group_get(struct logic_cache *cache, const char *id)
+{
+    struct group *g = group_find(cache, id);
+    size_t len = strlen(id) + 1;
+
+    if (g) return g;
+    g = calloc(1, sizeof(*g) + len);
+    if (g == NULL) return NULL;
+    memcpy(g->id, id, len);
+    HASH_ADD_STR(cache->groups, id, g);
+    return g;
+}
+
+/* A status that is newer than the members that are here comes with a letter that drops them. */
+void logic_cache_put_member(struct logic_cache *cache, const char *group_id, const char *user_id, const struct logic_member *value)
+{
+    char key[2200];
+    size_t len = pair_key(key, sizeof(key), group_id, user_id);
+    struct member *m = member_find(cache, key, len);
+    struct group *g = len ? group_get(cache, group_id) : NULL;
+
+    if (g == NULL) return;
+    g->status = value->status;
+    if (m == NULL) {
+        m = calloc(1, sizeof(*m) + len);
+        if (m == NULL) return;
+        memcpy(m->key, key, len);
+        m->group = g;
+        m->next = g->members;
+        g->members = m;
+        HASH_ADD_KEYPTR(hh, cache->members, m->key, len, m);
+    }
+    m->role = value->role;
+    m->mute_end = value->mute_end;
 }
 
 int logic_cache_invalidate(struct logic_lane *lane, const char *kind, const char *id)

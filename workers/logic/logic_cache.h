@@ -1,6 +1,7 @@
 /*
- * What the message road needs to know of users and pairs of users, kept per lane, dropped when it changes: whoever writes such a row
- * publishes "kind:id" on the Redis channel oim:cache, every process listens. Lost or wiped, it is only slower.
+ * What the message road needs to know of users, pairs of users, and groups with those of their members who write, kept per lane, dropped
+ * when it changes: whoever writes such a row publishes "kind:id" on the Redis channel oim:cache, every process listens. Lost or wiped, it
+ * is only slower.
  *
  * A lane calls logic_cache_turn before it looks up: what is published after a lane's query is dropped in its next turn.
  */
@@ -22,6 +23,12 @@ struct logic_relation {
     int recv_opt; /* of the single conversation of the two */
 };
 
+struct logic_member {
+    int status; /* of the group */
+    int role;
+    int64_t mute_end; /* ms */
+};
+
 int logic_cache_start(struct oim_app *app); /* the listening thread; once, before the lanes */
 struct logic_cache *logic_cache_new(void);
 void logic_cache_free(struct logic_cache *cache);
@@ -33,7 +40,11 @@ const struct logic_relation *logic_cache_relation(const struct logic_cache *cach
 void logic_cache_put_user(struct logic_cache *cache, const char *id, const struct logic_user *user);
 void logic_cache_put_relation(struct logic_cache *cache, const char *owner, const char *other, const struct logic_relation *relation);
 
-/* kind: user, black, friend (id = the owner), conv (id = the owner, may be followed by ":" and the conversation). */
+/* The group and one member of it: both go with the letter of the group. */
+bool logic_cache_member(const struct logic_cache *cache, const char *group_id, const char *user_id, struct logic_member *out);
+void logic_cache_put_member(struct logic_cache *cache, const char *group_id, const char *user_id, const struct logic_member *member);
+
+/* kind: user, black, friend (id = the owner), conv (id = the owner, may be followed by ":" and the conversation), group. */
 int logic_cache_invalidate(struct logic_lane *lane, const char *kind, const char *id);
 
 #endif

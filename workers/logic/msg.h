@@ -3,11 +3,14 @@
  *
  *   msg_lane.c      takes records of openim.msg, keeps a queue per partition, commits what is published
  *   msg_verify.c    who may write to whom (messages.md 3); loads what a batch needs in one go
- *   msg_sequence.c  conversations in memory: the next seq and time; their floors; the rows of new ones
+ *   msg_verify_group.c  the same for groups
+ *   msg_sequence.c  conversations in memory: the next seq and time; their floors
+ *   msg_rows.c      the rows of new conversations
  *   msg_dedup.c     the newest (conversation, sender, clientMsgID): a repeat gets the first answer
  *   msg_store.c     writes openim.stored
  *   msg_deliver.c   on the report: hot copy, seq, answer, push
- *   msg_later.c     notifications that have to wait for a store
+ *   msg_task.c      what a stored message leaves to do for the rpc lanes
+ *   msg_later.c     notifications that have to wait for a store, tasks that wait for Kafka
  *   msg_takeover.c  a partition comes: fence, read the tail, resume; Redis lost its data: fill it again
  */
 #ifndef OIM_LOGIC_MSG_H
@@ -62,6 +65,7 @@ struct msg_entry {
     bool admin, again;
     bool orphan; /* its partition left while it waited for its report */
     bool more;   /* the next entry is of the same record */
+    bool later;  /* it comes again with a record of its own */
     char *conversation_id;
 
     enum msg_state state;
@@ -104,7 +108,7 @@ struct msg_lane {
     struct msg_partition *partitions; /* MSG_PARTITIONS */
     struct msg_turn *free_turns;
     struct msg_later *later;
-    char *topic_msg, *topic_stored;
+    char *topic_msg, *topic_stored, *topic_rpc;
     int32_t top;           /* greatest partition that was ever ours, plus one */
     size_t inflight;       /* records that wait for their report */
     size_t queued;         /* entries in all queues */
@@ -129,11 +133,17 @@ void msg_partition_forget(struct msg_lane *lane, int32_t partition); /* nothing 
 
 /* Decodes, checks what needs no store, and fills conversation_id, chat, history, admin; a refusal sets outcome and fail. */
 void msg_verify_form(struct msg_lane *lane, struct msg_entry *entry);
-/* A notification that is to be seen in the chat, too: entry becomes the notification, clone the chat message. False: it is not one. */
-bool msg_verify_split(struct msg_entry *entry, struct msg_entry *clone);
+/* A notification that is to be seen in the chat, too: entry becomes the chat message, notice the notification that follows it. False: it
+ * is not one. */
+bool msg_verify_split(struct msg_entry *entry, struct msg_entry *notice);
 /* The rest, for all entries that are not refused yet: one round of queries for what no cache knows. */
 void msg_verify_batch(struct msg_lane *lane, struct msg_entry **entries, size_t n);
 void msg_refuse(struct msg_entry *entry, int code, const char *dlt);
+/* "head IN ((?, ?), ...)": rows by two ids. */
+int msg_ask_pairs(struct msg_lane *lane, const char *head, char *(*ids)[2], size_t n, struct oim_sql_rows *rows);
+
+/* ---- msg_verify_group.c ---- */
+void msg_verify_groups(struct msg_lane *lane, struct msg_entry **entries, size_t n);
 
 /* ---- msg_sequence.c ---- */
 struct msg_conv *msg_conv_find(struct msg_lane *lane, const char *id);
@@ -143,7 +153,9 @@ void msg_conv_forget(struct msg_lane *lane, int32_t partition);
 void msg_sequence_prepare(struct msg_lane *lane, struct msg_entry **entries, size_t n);
 /* seq, serverMsgID, sendTime, status, and the packed form, in the order of the log. */
 void msg_sequence_assign(struct msg_lane *lane, struct msg_entry *entry);
-/* Rows of both sides (rest.md C.7); harmless when they are there. */
+
+/* ---- msg_rows.c ---- */
+/* Rows of all sides (rest.md C.7); harmless when they are there. */
 int msg_conv_rows(struct msg_lane *lane, struct msg_entry **entries, size_t n);
 
 /* ---- msg_store.c ---- */
@@ -158,8 +170,14 @@ int msg_store_check(struct msg_lane *lane);
 /* Publishes everything that is ready, in order. OIM_OK; OIM_EUNAVAIL: not now, call again; OIM_EFENCED: never, the process has to end. */
 int msg_deliver(struct msg_lane *lane);
 
+/* ---- msg_task.c ---- */
+/* The entry is stored and published: its tasks are in Kafka before its offset is committed. */
+void msg_task(struct msg_lane *lane, const struct msg_entry *entry);
+
 /* ---- msg_later.c ---- */
 void msg_later_add(struct msg_lane *lane, const struct msg_entry *entry);
+/* A record for openim.rpc because of entry; both are copied. */
+void msg_later_task(struct msg_lane *lane, const struct msg_entry *entry, const char *key, const Openim__Internal__Uplink *task);
 void msg_later_run(struct msg_lane *lane);
 bool msg_later_reported(struct msg_lane *lane, const void *opaque); /* the report was for one of these */
 int64_t msg_later_limit(const struct msg_lane *lane, int32_t partition, int64_t next); /* of what may be committed */

@@ -1,6 +1,6 @@
 /*
  * What happens after openim.stored has a message: the hot copy, the newest seq and the sender's read seq go to Redis, then the answer to
- * the sender and the push to both sides leave in one Downlink per gateway. msg_lane.c calls it each turn; docs/records.md gives the keys.
+ * the sender and the push to both sides, or to the group, leave in one Downlink per gateway. msg_lane.c calls it each turn; docs/records.md gives the keys.
  *
  * While Redis is away nothing leaves and nothing is committed: the lane waits here and does it again.
  */
@@ -113,7 +113,8 @@ static void answer(struct msg_lane *lane, const struct msg_entry *e)
     uint8_t data[1024];
     size_t len = 0;
 
-    if (e->up->gateway[0] == '\0') return;
+    /* one record, one answer: the last of its entries gives it, and not before it is stored */
+    if (e->up->gateway[0] == '\0' || e->more || e->later) return;
     if (e->outcome != MSG_REFUSED) {
         resp.servermsgid = (char *)(uintptr_t)e->server_msg_id;
         resp.clientmsgid = e->msg->clientmsgid;
@@ -147,37 +148,29 @@ static const uint8_t *push_payload(struct msg_lane *lane, const struct msg_entry
     return w.data;
 }
 
-static size_t group_members(struct msg_lane *lane, const struct msg_entry *e, const char ***out)
+/* After it the gateways know the group's members no more. */
+static bool is_last(const struct msg_entry *e)
 {
-    static const char sql[] = "SELECT user_id FROM group_members WHERE group_id = ?";
-    struct oim_sql_value args[] = {oim_sql_text(e->msg->groupid)};
-    struct oim_sql_rows rows;
-
-    if (oim_sql_exec(lane->base.db, lane->base.arena, sql, args, 1, &rows, NULL) != OIM_OK) {
-        oim_log(OIM_LOG_WARN, "group not pushed", "conversation=%s seq=%" PRId64 " op=%s", e->conversation_id, e->msg->seq,
-                e->up->operationid);
-        return 0; /* members find it at their next sync */
-    }
-    *out = oim_arena_alloc(lane->base.arena, (rows.n + 1) * sizeof(**out));
-    for (size_t i = 0; i < rows.n; i++) (*out)[i] = logic_cell_text(&rows, i, 0);
-    return rows.n;
+    return e->msg->contenttype == MSG_DISMISSED && !e->chat && e->up->source == OPENIM__INTERNAL__SOURCE__SERVER;
 }
 
-/* messages.md 10.1 */
+/* messages.md 10.1. The gateways know who is in a group; users who left with this very notice are named. */
 static void push(struct msg_lane *lane, const struct msg_entry *e)
 {
     const Openim__Sdkws__MsgData *msg = e->msg;
-    const char *both[2] = {msg->recvid, msg->sendid}, **users = both;
+    const char *both[2] = {msg->recvid, msg->sendid};
     struct oim_downlink_push p = {.req = PUSH_MSG, .operation_id = e->up->operationid, .flags = e->again ? 1 : 0,
                                   .conversation_id = e->conversation_id, .seq = msg->seq};
 
     if (msg->sessiontype == MSG_GROUP) {
-        p.n_users = group_members(lane, e, &users);
+        p.group_id = msg->groupid;
+        p.user_ids = (const char *const *)e->up->alsouserids;
+        p.n_users = e->up->source == OPENIM__INTERNAL__SOURCE__SERVER ? e->up->n_alsouserids : 0;
+        if (is_last(e)) p.flags |= 2;
     } else {
+        p.user_ids = both;
         p.n_users = strcmp(msg->sendid, msg->recvid) != 0 && msg_option(msg, MSG_OPT_SENDER_SYNC) ? 2 : 1;
     }
-    if (p.n_users == 0) return;
-    p.user_ids = users;
     p.payload = push_payload(lane, e, &p.len);
     oim_downlink_push(lane->base.down, &p);
 }
@@ -212,6 +205,7 @@ static void done(struct msg_lane *lane, struct msg_entry *e)
         lane->count.stored++;
         conv = msg_conv_find(lane, e->conversation_id);
         if (conv && e->msg->seq > conv->stored_seq) conv->stored_seq = e->msg->seq;
+        msg_task(lane, e);
         break;
     case MSG_PUSHED: lane->count.pushed++; break;
     case MSG_REFUSED: lane->count.refused++; break;

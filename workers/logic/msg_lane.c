@@ -184,19 +184,16 @@ static bool entry_decode(struct msg_lane *lane, struct msg_entry *e, const struc
     return e->outcome != MSG_REFUSED;
 }
 
-/* A notification that a store refuses for now; both halves of a split are one record. */
-static bool waits(struct msg_entry *const *entries, size_t i)
+/* A notification that a store refuses for now. */
+static bool waits(const struct msg_entry *e)
 {
-    const struct msg_entry *e = entries[i];
-
-    if (e->outcome != MSG_REFUSED || e->fail.code != OIM_C_INTERNAL || e->up->source != OPENIM__INTERNAL__SOURCE__SERVER) return false;
-    return i == 0 || entries[i - 1]->up != e->up || !waits(entries, i - 1);
+    return e->outcome == MSG_REFUSED && e->fail.code == OIM_C_INTERNAL && e->up->source == OPENIM__INTERNAL__SOURCE__SERVER && !e->later;
 }
 
 static int handle(struct msg_lane *lane, const struct oim_kafka_record *records, int n)
 {
     struct msg_turn *turn = msg_turn_take(lane);
-    struct msg_entry **entries, *e, *clone = NULL;
+    struct msg_entry **entries, *e, *notice = NULL;
     size_t count = 0;
 
     oim_arena_reset(lane->base.arena);
@@ -206,11 +203,11 @@ static int handle(struct msg_lane *lane, const struct oim_kafka_record *records,
         e = entry_new(lane, turn, &records[i]);
         if (!entry_decode(lane, e, &records[i])) continue;
         entries[count++] = e;
-        if (clone == NULL) clone = oim_arena_zalloc(turn->arena, sizeof(*clone));
-        if (!msg_verify_split(e, clone)) continue;
-        entry_queue(lane, clone);
-        entries[count++] = clone;
-        clone = NULL;
+        if (notice == NULL) notice = oim_arena_zalloc(turn->arena, sizeof(*notice));
+        if (!msg_verify_split(e, notice)) continue;
+        entry_queue(lane, notice);
+        entries[count++] = notice;
+        notice = NULL;
     }
     if (turn->live == 0) msg_turn_give(lane, turn);
     if (count == 0) return OIM_OK;
@@ -219,10 +216,16 @@ static int handle(struct msg_lane *lane, const struct oim_kafka_record *records,
     for (size_t i = 0; i < count; i++) {
         int err;
 
-        /* the notification comes before its chat copy, also when it has to wait */
-        if (i && entries[i - 1]->up == entries[i]->up && waits(entries, i - 1)) msg_refuse(entries[i], OIM_C_INTERNAL, "store unavailable");
+        /* the chat message comes before its notification, also when it has to wait */
+        if (i && entries[i - 1]->up == entries[i]->up && entries[i - 1]->later) {
+            msg_refuse(entries[i], OIM_C_INTERNAL, "store unavailable");
+            entries[i]->later = true;
+        }
         msg_sequence_assign(lane, entries[i]);
-        if (waits(entries, i)) msg_later_add(lane, entries[i]);
+        if (waits(entries[i])) {
+            entries[i]->later = true;
+            msg_later_add(lane, entries[i]);
+        }
         if (entries[i]->outcome != MSG_STORED) continue;
         err = msg_store(lane, entries[i]);
         if (err != OIM_OK) return OIM_EFATAL; /* started again, this partition's log tells where */
@@ -308,6 +311,8 @@ static bool open_lane(struct msg_lane *lane, const struct oim_app_lane *info)
     lane->topic_msg = strdup(topic);
     snprintf(topic, sizeof(topic), "%sstored", prefix);
     lane->topic_stored = strdup(topic);
+    snprintf(topic, sizeof(topic), "%srpc", prefix);
+    lane->topic_rpc = strdup(topic);
     lane->partitions = calloc(MSG_PARTITIONS, sizeof(*lane->partitions));
     lane->base.name = info->name;
     lane->base.arena = oim_arena_new(256 * 1024);
@@ -316,7 +321,7 @@ static bool open_lane(struct msg_lane *lane, const struct oim_app_lane *info)
     lane->base.down = oim_downlink_new(info->name);
     lane->base.producer = oim_kafka_producer_new(&app->conf, info->name);
     lane->cache = logic_cache_new();
-    if (!lane->topic_msg || !lane->topic_stored || !lane->partitions || !lane->base.arena || !lane->base.rds || !lane->base.db ||
+    if (!lane->topic_msg || !lane->topic_stored || !lane->topic_rpc || !lane->partitions || !lane->base.arena || !lane->base.rds || !lane->base.db ||
         !lane->base.down || !lane->base.producer || !lane->cache) {
         return false;
     }
@@ -350,6 +355,7 @@ static void close_lane(struct msg_lane *lane)
     free(lane->partitions);
     free(lane->topic_msg);
     free(lane->topic_stored);
+    free(lane->topic_rpc);
 }
 
 int logic_msg_run(struct oim_app *app, const struct oim_app_lane *info)

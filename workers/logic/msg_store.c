@@ -31,12 +31,14 @@ int msg_store(struct msg_lane *lane, struct msg_entry *entry)
     stored.conversationid = entry->conversation_id;
     stored.seq = entry->msg->seq;
     stored.message = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)entry->packed, .len = entry->packed_len};
-    stored.gateway = up->gateway;
+    if (!entry->more) stored.gateway = up->gateway; /* one record, one answer */
     stored.requestid = up->requestid;
     stored.source = up->source;
     stored.path = up->path;
     stored.operationid = up->operationid;
     stored.deadline = up->deadline;
+    stored.alsouserids = up->alsouserids;
+    stored.n_alsouserids = up->n_alsouserids;
 
     len = openim__internal__stored__get_packed_size(&stored);
     data = oim_arena_alloc(a, len);

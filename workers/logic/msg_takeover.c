@@ -72,6 +72,8 @@ static void again_add(struct replay *r, const Openim__Internal__Stored *s)
     up->source = s->source;
     up->path = dup(r, s->path);
     up->operationid = dup(r, s->operationid);
+    up->alsouserids = oim_arena_alloc(a, (s->n_alsouserids + 1) * sizeof(*up->alsouserids));
+    for (size_t i = 0; i < s->n_alsouserids; i++) up->alsouserids[up->n_alsouserids++] = dup(r, s->alsouserids[i]);
     e->turn = r->turn;
     e->partition = r->partition;
     e->offset = s->sourceoffset;

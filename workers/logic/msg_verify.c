@@ -18,8 +18,6 @@
 #define ID_MAX 255
 #define OPTIONS_MAX 64 /* there are twelve */
 
-enum { ROLE_OWNER = 100, ROLE_ADMIN = 60 };
-enum { GROUP_DISMISSED = 2, GROUP_MUTED = 3 };
 enum { LEVEL_APP_ADMIN = 2 };
 enum { OPT_REFUSE = 1, OPT_NO_PUSH = 2 };
 
@@ -128,27 +126,27 @@ void msg_verify_form(struct msg_lane *lane, struct msg_entry *entry)
     }
 }
 
-/* messages.md 11.2. The clone has the two options that it inherits and no other: all else is true. */
-bool msg_verify_split(struct msg_entry *entry, struct msg_entry *clone)
+/* messages.md 11.2, and 10.2 for the order. The chat message has the two options that it inherits and no other: all else is true. */
+bool msg_verify_split(struct msg_entry *entry, struct msg_entry *notice)
 {
     static const char *const kept[] = {MSG_OPT_OFFLINE_PUSH, MSG_OPT_UNREAD_COUNT};
     struct oim_arena *a = entry->turn->arena;
     Openim__Sdkws__MsgData *msg;
 
     if (!is_server(entry) || entry->chat || !msg_option(entry->msg, MSG_OPT_SEND_MSG)) return false;
+    *notice = *entry;
+    notice->next = NULL;
     msg = oim_arena_alloc(a, sizeof(*msg));
     *msg = *entry->msg;
     msg->n_options = 0;
     for (size_t i = 0; i < 2; i++) {
-        msg_option_set(a, msg, kept[i], msg_option(entry->msg, kept[i]));
-        msg_option_set(a, entry->msg, kept[i], false);
+        msg_option_set(a, msg, kept[i], msg_option(notice->msg, kept[i]));
+        msg_option_set(a, notice->msg, kept[i], false);
     }
-    *clone = *entry;
-    clone->next = NULL;
-    clone->msg = msg;
-    clone->chat = clone->history = true;
-    clone->outcome = MSG_STORED;
-    clone->conversation_id = msg_conversation_id(a, msg, false);
+    entry->msg = msg;
+    entry->chat = entry->history = true;
+    entry->outcome = MSG_STORED;
+    entry->conversation_id = msg_conversation_id(a, msg, false);
     entry->more = true;
     return true;
 }
@@ -202,39 +200,48 @@ static int load_users(struct msg_lane *lane, struct need *need)
     return err;
 }
 
-/* A table of (owner, other) pairs: found[i] for those of need->pairs that have a row. */
-static int load_pairs(struct msg_lane *lane, struct need *need, const char *head, bool *found)
+/* Filled up to a power of two with the last pair so that few texts are prepared. */
+int msg_ask_pairs(struct msg_lane *lane, const char *head, char *(*ids)[2], size_t n, struct oim_sql_rows *rows)
 {
     struct logic_lane *base = &lane->base;
     struct oim_sql_value *args;
     struct oim_buf sql = {0};
-    struct oim_sql_rows rows;
     size_t places = 1;
     int err;
 
-    /* rows of pairs, filled up to a power of two with the last one so that few texts are prepared */
-    while (places < need->n_pairs) places *= 2;
+    while (places < n) places *= 2;
     args = oim_arena_alloc(base->arena, places * 2 * sizeof(*args));
     for (size_t i = 0; i < places; i++) {
-        const Openim__Sdkws__MsgData *msg = need->pairs[i < need->n_pairs ? i : need->n_pairs - 1]->msg;
+        char **pair = ids[i < n ? i : n - 1];
 
-        args[2 * i] = oim_sql_text(msg->recvid);
-        args[2 * i + 1] = oim_sql_text(msg->sendid);
+        args[2 * i] = oim_sql_text(pair[0]);
+        args[2 * i + 1] = oim_sql_text(pair[1]);
     }
     oim_buf_puts(&sql, head);
     oim_buf_puts(&sql, " IN (");
     oim_sql_places(&sql, places, 2);
     oim_buf_puts(&sql, ")");
     oim_buf_putc(&sql, '\0');
-    err = oim_sql_exec(base->db, base->arena, (const char *)sql.data, args, places * 2, &rows, NULL);
+    err = oim_sql_exec(base->db, base->arena, (const char *)sql.data, args, places * 2, rows, NULL);
     oim_buf_free(&sql);
+    return err;
+}
+
+/* A table of (owner, other) pairs: found[i] for those of need->pairs that have a row. */
+static int load_pairs(struct msg_lane *lane, struct need *need, const char *head, bool *found)
+{
+    char *(*ids)[2] = oim_arena_alloc(lane->base.arena, need->n_pairs * sizeof(*ids));
+    struct oim_sql_rows rows = {0};
+    int err;
+
+    for (size_t i = 0; i < need->n_pairs; i++) {
+        ids[i][0] = need->pairs[i]->msg->recvid;
+        ids[i][1] = need->pairs[i]->msg->sendid;
+    }
+    err = msg_ask_pairs(lane, head, ids, need->n_pairs, &rows);
     for (size_t r = 0; err == OIM_OK && r < rows.n; r++) {
         for (size_t i = 0; i < need->n_pairs; i++) {
-            const Openim__Sdkws__MsgData *msg = need->pairs[i]->msg;
-
-            if (strcmp(msg->recvid, logic_cell_text(&rows, r, 0)) == 0 && strcmp(msg->sendid, logic_cell_text(&rows, r, 1)) == 0) {
-                found[i] = true;
-            }
+            if (strcmp(ids[i][0], logic_cell_text(&rows, r, 0)) == 0 && strcmp(ids[i][1], logic_cell_text(&rows, r, 1)) == 0) found[i] = true;
         }
     }
     return err;
@@ -346,39 +353,6 @@ static void decide_notification(struct msg_lane *lane, const struct need *need, 
     if (sender && entry->outcome != MSG_REFUSED) user_or_refuse(lane, need, entry, entry->msg->recvid);
 }
 
-/* messages.md 3.2. Groups and members have no cache yet: one look-up per message. */
-static void decide_group(struct msg_lane *lane, struct msg_entry *entry)
-{
-    static const char sql[] = "SELECT g.status, m.role_level, m.mute_end_time FROM chat_groups g LEFT JOIN group_members m"
-                              " ON m.group_id = g.group_id AND m.user_id = ? WHERE g.group_id = ?";
-    struct oim_sql_value args[] = {oim_sql_text(entry->msg->sendid), oim_sql_text(entry->msg->groupid)};
-    struct oim_sql_rows rows;
-    int err = oim_sql_exec(lane->base.db, lane->base.arena, sql, args, 2, &rows, NULL);
-    int64_t status, role;
-
-    if (err != OIM_OK) {
-        msg_refuse(entry, OIM_C_INTERNAL, "store unavailable");
-        return;
-    }
-    if (rows.n == 0) {
-        msg_refuse(entry, OIM_C_NOTFOUND, "no such group");
-        return;
-    }
-    status = logic_cell_int(&rows, 0, 0);
-    role = logic_cell_int(&rows, 0, 1);
-    if (status == GROUP_DISMISSED) {
-        msg_refuse(entry, OIM_C_DISMISSED, NULL);
-    } else if (entry->admin || role == ROLE_OWNER) {
-        return;
-    } else if (role == 0) {
-        msg_refuse(entry, OIM_C_NOT_IN_GROUP, NULL);
-    } else if (logic_cell_int(&rows, 0, 2) >= oim_now_ms()) {
-        msg_refuse(entry, OIM_C_MUTED_MEMBER, NULL);
-    } else if (status == GROUP_MUTED && role != ROLE_ADMIN) {
-        msg_refuse(entry, OIM_C_MUTED_GROUP, NULL);
-    }
-}
-
 void msg_verify_batch(struct msg_lane *lane, struct msg_entry **entries, size_t n)
 {
     struct oim_arena *a = lane->base.arena;
@@ -399,8 +373,8 @@ void msg_verify_batch(struct msg_lane *lane, struct msg_entry **entries, size_t 
         switch (entries[i]->msg->sessiontype) {
         case MSG_SINGLE: decide_single(lane, &need, entries[i]); break;
         case MSG_NOTIFICATION: decide_notification(lane, &need, entries[i]); break;
-        case MSG_GROUP:
-        default: decide_group(lane, entries[i]); break;
+        default: break; /* groups */
         }
     }
+    msg_verify_groups(lane, entries, n);
 }

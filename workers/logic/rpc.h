@@ -39,6 +39,12 @@ extern const struct logic_route logic_pull_routes[];
 /* gateway.md 6.3. OIM_OK, or a retriable code. */
 int logic_login_policy(struct logic_call *call);
 
+/* presence_groups.c: the gateway of a new connection is told the user's groups, now or, when a store is away, by _again (called in each
+ * turn of the lane, it flushes by itself). */
+void logic_groups_tell(struct logic_call *call);
+void logic_groups_again(struct logic_lane *lane);
+void logic_groups_forget(struct logic_lane *lane);
+
 /* online[i]: users[i] has a live connection. One pipeline. */
 int logic_online(struct logic_call *call, char *const *users, size_t n, bool *online);
 

@@ -219,6 +219,7 @@ static void rpc_event(struct rpc *rpc, struct logic_call *call)
 
     switch (call->up->reqidentifier) {
     case OPENIM__INTERNAL__EVENT_KIND__CONNECTED:
+        logic_groups_tell(call);
         rc = logic_login_policy(call);
         if (oim_err_retriable(rc)) rc = logic_login_policy(call);
         if (rc) {
@@ -447,6 +448,7 @@ static int rpc_loop(struct rpc *rpc)
         rc = n ? rpc_batch(rpc, records, n) : OIM_OK;
         oim_kafka_records_free(records, n);
         if (rc) return rc;
+        logic_groups_again(&rpc->lane);
         rpc_report(rpc);
         rpc_sweep(rpc);
     }
@@ -455,6 +457,7 @@ static int rpc_loop(struct rpc *rpc)
 
 static void rpc_close(struct rpc *rpc)
 {
+    logic_groups_forget(&rpc->lane);
     oim_kafka_consumer_free(rpc->consumer);
     oim_kafka_producer_free(rpc->lane.producer);
     oim_downlink_free(rpc->lane.down);

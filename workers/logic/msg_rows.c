@@ -1,0 +1,195 @@
+/*
+ * The rows of conversations whose first message is here (rest.md C.7): both sides of a single chat, the receiver of a notification account,
+ * all members of a group. msg_sequence.c calls it before the first seq is given, msg_takeover.c when a predecessor may have died between
+ * the two. Rows that are there stay as they are.
+ *
+ * A group's rows are made in pieces, each a transaction of its own: ten thousand members take a second, not ten, and lock few rows at a
+ * time. What is missing when it is cut off is made when the message is sent again.
+ */
+#include "msg.h"
+#include "msg_options.h"
+#include "rpc.h"
+#include "version.h"
+
+#include "oim_log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE 512   /* members of a group in one transaction */
+#define ROWS_STEP 128 /* in one statement */
+#define SLOW_MS 500
+#define ATTEMPTS 5     /* of a transaction that met another one */
+
+struct row {
+    const char *owner, *conversation_id, *peer, *group;
+    int type;
+};
+
+static void row_add(struct row *rows, size_t *n, const struct msg_entry *entry, const char *owner, const char *peer)
+{
+    rows[*n] = (struct row){owner, entry->conversation_id, peer, entry->msg->groupid, entry->msg->sessiontype};
+    (*n)++;
+}
+
+/* At most two. */
+static void rows_of(const struct msg_entry *entry, struct row *rows, size_t *n)
+{
+    const Openim__Sdkws__MsgData *msg = entry->msg;
+
+    if (msg->sessiontype == MSG_NOTIFICATION) {
+        row_add(rows, n, entry, msg->recvid, msg->sendid);
+        return;
+    }
+    row_add(rows, n, entry, msg->sendid, msg->recvid);
+    if (strcmp(msg->sendid, msg->recvid) != 0) row_add(rows, n, entry, msg->recvid, msg->sendid);
+}
+
+/* Takes out the rows that exist. */
+static int rows_missing(struct msg_lane *lane, struct row *rows, size_t *n)
+{
+    static const char head[] = "SELECT owner_hash FROM conversations WHERE owner_hash IN";
+    struct oim_arena *a = lane->base.arena;
+    struct oim_sql_value *hashes = oim_arena_alloc(a, *n * sizeof(*hashes));
+    struct oim_sql_rows found;
+    size_t kept = 0;
+    int err;
+
+    for (size_t i = 0; i < *n; i++) hashes[i] = oim_sql_blob(logic_owner_hash(a, rows[i].owner, rows[i].conversation_id), 16);
+    err = logic_sql_in(&lane->base, head, NULL, 0, hashes, *n, "", &found);
+    if (err != OIM_OK) return err;
+    for (size_t i = 0; i < *n; i++) {
+        bool there = false;
+
+        for (size_t r = 0; r < found.n && !there; r++) there = memcmp(oim_sql_cell(&found, r, 0)->p, hashes[i].p, 16) == 0;
+        if (!there) rows[kept++] = rows[i];
+    }
+    *n = kept;
+    return OIM_OK;
+}
+
+static int rows_insert(struct msg_lane *lane, const struct row *rows, size_t n)
+{
+    enum { COLUMNS = 8 };
+    struct oim_arena *a = lane->base.arena;
+    int err = OIM_OK;
+
+    for (size_t from = 0; from < n && err == OIM_OK; from += ROWS_STEP) {
+        size_t step = n - from < ROWS_STEP ? n - from : ROWS_STEP;
+        struct oim_sql_value *args = oim_arena_alloc(a, step * COLUMNS * sizeof(*args)), *arg = args;
+        struct oim_buf sql = {0};
+
+        for (size_t i = from; i < from + step; i++) {
+            *arg++ = oim_sql_text(rows[i].owner);
+            *arg++ = oim_sql_text(rows[i].conversation_id);
+            *arg++ = oim_sql_int(rows[i].type);
+            *arg++ = oim_sql_text(rows[i].type == MSG_GROUP ? "" : rows[i].peer);
+            *arg++ = oim_sql_text(rows[i].type == MSG_GROUP ? rows[i].group : "");
+            *arg++ = oim_sql_text("");
+            *arg++ = oim_sql_int(oim_now_ms());
+            *arg++ = oim_sql_blob(logic_owner_hash(a, rows[i].owner, rows[i].conversation_id), 16);
+        }
+        oim_buf_puts(&sql, "INSERT IGNORE INTO conversations (owner_user_id, conversation_id, conversation_type, user_id, group_id,"
+                           " attached_info, create_time, owner_hash, ex) VALUES ");
+        for (size_t i = 0; i < step; i++) oim_buf_puts(&sql, i ? ",(?,?,?,?,?,?,?,?,'')" : "(?,?,?,?,?,?,?,?,'')");
+        oim_buf_putc(&sql, '\0');
+        err = oim_sql_exec(lane->base.db, a, (const char *)sql.data, args, step * COLUMNS, NULL, NULL);
+        oim_buf_free(&sql);
+    }
+    return err;
+}
+
+static int by_owner(const void *a, const void *b)
+{
+    return strcmp(((const struct row *)a)->owner, ((const struct row *)b)->owner);
+}
+
+/* One version step per owner, owners in order: two lanes never wait for each other crosswise. */
+static int rows_log(struct msg_lane *lane, struct row *rows, size_t n)
+{
+    char **elements = oim_arena_alloc(lane->base.arena, (n ? n : 1) * sizeof(*elements));
+    int err = OIM_OK;
+
+    qsort(rows, n, sizeof(*rows), by_owner);
+    for (size_t from = 0, to; from < n && err == OIM_OK; from = to) {
+        for (to = from; to < n && strcmp(rows[to].owner, rows[from].owner) == 0; to++) {
+            elements[to - from] = (char *)(uintptr_t)rows[to].conversation_id;
+        }
+        err = logic_version_write(&lane->base, LOGIC_LOG_CONVERSATION, rows[from].owner, elements, to - from, LOGIC_INSERT,
+                                  NULL);
+    }
+    return err;
+}
+
+/* One transaction, again when it met another one. log: writes the conversation logs of the rows' owners. */
+static int rows_write(struct msg_lane *lane, struct row *rows, size_t n, int (*log)(struct msg_lane *, struct row *, size_t))
+{
+    struct oim_sql *db = lane->base.db;
+    int err = OIM_OK;
+
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        err = oim_sql_begin(db);
+        if (err == OIM_OK) err = rows_insert(lane, rows, n);
+        if (err == OIM_OK) err = log(lane, rows, n);
+        if (err == OIM_OK) err = oim_sql_commit(db);
+        if (err != OIM_OK) oim_sql_rollback(db);
+        if (err != OIM_ECONFLICT) break;
+    }
+    return err;
+}
+
+/* ---- groups ---- */
+
+/* Owners are distinct, the conversation is one. */
+static int group_log(struct msg_lane *lane, struct row *rows, size_t n)
+{
+    char **owners = oim_arena_alloc(lane->base.arena, n * sizeof(*owners)), *conversation_id = (char *)(uintptr_t)rows[0].conversation_id;
+
+    for (size_t i = 0; i < n; i++) owners[i] = (char *)(uintptr_t)rows[i].owner;
+    return logic_version_write_each(&lane->base, LOGIC_LOG_CONVERSATION, owners, n, &conversation_id, true, LOGIC_INSERT, NULL);
+}
+
+static int group_rows(struct msg_lane *lane, const struct msg_entry *entry)
+{
+    /* owner_hash as logic_owner_hash() makes it */
+    static const char sql[] = "SELECT m.user_id FROM group_members m LEFT JOIN conversations c"
+                              " ON c.owner_hash = UNHEX(LEFT(SHA2(CONCAT(m.user_id, CHAR(0), ?), 256), 32))"
+                              " WHERE m.group_id = ? AND c.owner_hash IS NULL ORDER BY m.user_id";
+    struct oim_sql_value args[] = {oim_sql_text(entry->conversation_id), oim_sql_text(entry->msg->groupid)};
+    struct oim_arena *a = lane->base.arena;
+    int64_t began = oim_mono_ms();
+    struct oim_sql_rows found = {0};
+    struct row *rows;
+    size_t n = 0;
+    int err = oim_sql_exec(lane->base.db, a, sql, args, 2, &found, NULL);
+
+    if (err != OIM_OK || found.n == 0) return err;
+    rows = oim_arena_alloc(a, found.n * sizeof(*rows));
+    for (size_t i = 0; i < found.n; i++) row_add(rows, &n, entry, logic_cell_text(&found, i, 0), "");
+    for (size_t from = 0; from < n && err == OIM_OK; from += PIECE) {
+        err = rows_write(lane, rows + from, n - from < PIECE ? n - from : PIECE, group_log);
+    }
+    if (oim_mono_ms() - began >= SLOW_MS) {
+        oim_log(OIM_LOG_INFO, "rows of a large group", "lane=%s group=%s rows=%zu ms=%" PRId64, lane->base.name, entry->msg->groupid, n,
+                oim_mono_ms() - began);
+    }
+    return err;
+}
+
+int msg_conv_rows(struct msg_lane *lane, struct msg_entry **entries, size_t n)
+{
+    struct row *rows = oim_arena_alloc(lane->base.arena, 2 * n * sizeof(*rows));
+    size_t count = 0;
+    int err = OIM_OK;
+
+    for (size_t i = 0; i < n && err == OIM_OK; i++) {
+        if (entries[i]->msg->sessiontype == MSG_GROUP) {
+            err = group_rows(lane, entries[i]);
+        } else {
+            rows_of(entries[i], rows, &count);
+        }
+    }
+    if (err == OIM_OK && count) err = rows_missing(lane, rows, &count);
+    return err != OIM_OK || count == 0 ? err : rows_write(lane, rows, count, rows_log);
+}
