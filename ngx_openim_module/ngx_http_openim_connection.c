@@ -16,6 +16,7 @@
 #define NGX_HTTP_OPENIM_LINGER         2000
 #define NGX_HTTP_OPENIM_LINGER_QUIT    500
 #define NGX_HTTP_OPENIM_RETRY          20      /* Kafka's queue was full */
+#define NGX_HTTP_OPENIM_ANNOUNCE       200     /* the same for this */
 
 /* clients do not synchronise within 5 s of the last time (gateway.md 9.3) */
 #define NGX_HTTP_OPENIM_RETIRE_AGE     5500
@@ -177,6 +178,7 @@ ngx_http_openim_ws_accept(ngx_http_openim_ws_t *ws, ngx_connection_t *c,
     }
 
     ws->state = NGX_HTTP_OPENIM_WS_OPEN;
+    ws->waiting = !ngx_http_openim_session_known(ws);
     c->idle = 1;
 
     ws->ping = ngx_current_msec + ngx_http_openim_process.conf->ping_interval;
@@ -559,7 +561,7 @@ ngx_http_openim_ws_binary(ngx_http_openim_ws_t *ws, u_char *data, size_t len)
     ngx_int_t                rc;
     ngx_http_openim_wait_t  *w;
 
-    if (ws->call == NULL && ws->wait == NULL) {
+    if (ws->call == NULL && ws->wait == NULL && !ws->waiting) {
 
         rc = ngx_http_openim_request_handle(ws, data, len, 0);
 
@@ -617,7 +619,7 @@ ngx_http_openim_ws_done(ngx_http_openim_ws_t *ws)
     ngx_http_openim_wait_t  *w;
 
     while (ws->state == NGX_HTTP_OPENIM_WS_OPEN && ws->call == NULL
-           && ws->wait)
+           && ws->wait && !ws->waiting)
     {
         w = ws->wait;
 
@@ -1141,12 +1143,14 @@ ngx_http_openim_ws_sent(ngx_http_openim_ws_t *ws, off_t n)
 }
 
 
-/* Time: pings, renewals in Redis, going away */
+/* Time: pings, renewals in Redis, waiting for the workers, going away */
 
 static void
 ngx_http_openim_ws_timer(ngx_event_t *ev)
 {
     ngx_http_openim_ws_t *ws = ev->data;
+
+    ngx_str_t  none = ngx_null_string;
 
     if (ws->state != NGX_HTTP_OPENIM_WS_OPEN) {
         return;
@@ -1154,13 +1158,30 @@ ngx_http_openim_ws_timer(ngx_event_t *ev)
 
     if (ws->retiring && ngx_http_openim_left(ws->retire) <= 0) {
 
-        if ((ws->call == NULL && ws->wait == NULL)
+        if ((ws->call == NULL && ws->wait == NULL) || ws->waiting
             || ngx_http_openim_left(ws->retire + NGX_HTTP_OPENIM_RETIRE_WAIT)
                <= 0)
         {
             ngx_http_openim_ws_close(ws, NGX_HTTP_OPENIM_CLOSE_AWAY);
             return;
         }
+    }
+
+    if (ws->waiting
+        && ngx_http_openim_left(ws->since
+                             + ngx_http_openim_process.conf->request_timeout)
+           <= 0)
+    {
+        ngx_http_openim_count(timeouts);
+        ngx_log_error(NGX_LOG_WARN, ws->connection->log, 0,
+                      "openim: groups not known in time, user=%V",
+                      &ws->user_id);
+        ngx_http_openim_ws_close(ws, NGX_HTTP_OPENIM_CLOSE_AWAY);
+        return;
+    }
+
+    if (!ws->announced) {
+        ngx_http_openim_connected(ws, &none);
     }
 
     if (ngx_http_openim_left(ws->ping) <= 0) {
@@ -1190,6 +1211,15 @@ ngx_http_openim_ws_timer_set(ngx_http_openim_ws_t *ws)
 
     left = ngx_min(ngx_http_openim_left(ws->ping),
                    ngx_http_openim_left(ws->renew));
+
+    if (ws->waiting) {
+        left = ngx_min(left, ngx_http_openim_left(ws->since
+                            + ngx_http_openim_process.conf->request_timeout));
+    }
+
+    if (!ws->announced) {
+        left = ngx_min(left, NGX_HTTP_OPENIM_ANNOUNCE);
+    }
 
     if (ws->retiring) {
         /* due already: a request is under way, look again soon */

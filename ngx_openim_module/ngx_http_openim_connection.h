@@ -9,7 +9,9 @@
  * while there is some.
  *
  * States.  PENDING: the store is being asked, the connection still belongs to
- * an HTTP request, pushes are queued.  OPEN.  CLOSING: no longer in the session
+ * an HTTP request, pushes are queued.  OPEN; but until the user's groups are
+ * known here, requests wait: what a client is told must not be older than what
+ * it is pushed from then on.  CLOSING: no longer in the session
  * table, the queue is being sent.  LINGER: all is sent and the socket shut,
  * input is thrown away so that the client sees our last bytes and not a reset.
  * DEAD: freed at the end of this round of the event loop, so that whoever walks
@@ -119,6 +121,8 @@ struct ngx_http_openim_ws_s {
     unsigned                     is_blocked:1;
     unsigned                     paused:1;      /* not reading */
     unsigned                     retiring:1;
+    unsigned                     announced:1;   /* to the workers */
+    unsigned                     waiting:1;     /* for the user's groups */
 };
 
 

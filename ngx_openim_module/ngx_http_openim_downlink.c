@@ -1,13 +1,14 @@
 
 /*
  * What arrives on our reply channel (proto/internal.proto, Downlink): replies,
- * pushes, kicks, in the order of the bytes.  Called by ngx_http_openim_redis.c
- * for each message; everything is borrowed from it.
+ * pushes, kicks, who is in which groups, in the order of the bytes.  Called by
+ * ngx_http_openim_redis.c for each message; everything is borrowed from it.
  *
  * Redis forgets what nobody hears, so publishers number what they send to us.
  * A gap, a record that cannot be read or a subscription that was away means
- * that pushes are lost: all clients are sent away, and synchronise when they
- * are back (DESIGN.md, promise 4).  Numbers that we had are repeats.
+ * that pushes are lost, and who joined a group meanwhile: all clients are sent
+ * away, synchronise when they are back, and wait until we know their groups
+ * anew (DESIGN.md, promise 4).  Numbers that we had are repeats.
  */
 
 
@@ -73,13 +74,17 @@ static ngx_int_t ngx_http_openim_downlink_reply(const uint8_t *data,
     size_t len);
 static ngx_int_t ngx_http_openim_downlink_push(const uint8_t *data,
     size_t len);
+static void ngx_http_openim_push_all(const uint8_t *data, size_t len,
+    ngx_http_openim_push_t *push);
 static void ngx_http_openim_push_one(ngx_http_openim_ws_t *ws, void *data);
 static ngx_int_t ngx_http_openim_downlink_kick(const uint8_t *data,
     size_t len);
 static ngx_uint_t ngx_http_openim_kick_names(ngx_http_openim_kick_t *kick,
     uint64_t id);
 static void ngx_http_openim_kick_one(ngx_http_openim_ws_t *ws, void *data);
-static void ngx_http_openim_downlink_resync(const char *why);
+static ngx_int_t ngx_http_openim_downlink_groups(const uint8_t *data,
+    size_t len);
+static ngx_uint_t ngx_http_openim_push_had(ngx_http_openim_push_t *push);
 static void ngx_http_openim_marks_init(ngx_http_openim_marks_t *marks,
     ngx_uint_t max);
 static ngx_http_openim_mark_t *ngx_http_openim_mark(
@@ -161,6 +166,10 @@ ngx_http_openim_downlink_handle(u_char *data, size_t len)
             result = ngx_http_openim_downlink_kick(f.data, f.len);
             break;
 
+        case 7:
+            result = ngx_http_openim_downlink_groups(f.data, f.len);
+            break;
+
         default:
             result = NGX_OK;
             break;
@@ -236,10 +245,11 @@ ngx_http_openim_downlink_number(ngx_str_t *publisher, uint64_t number)
 }
 
 
-static void
+void
 ngx_http_openim_downlink_resync(const char *why)
 {
     ngx_http_openim_count(gaps);
+    ngx_http_openim_session_doubt();
 
     if (ngx_http_openim_process.connections == 0) {
         return;
@@ -338,11 +348,9 @@ static ngx_int_t
 ngx_http_openim_downlink_push(const uint8_t *data, size_t len)
 {
     int                       rc;
-    ngx_str_t                 user_id;
     ngx_uint_t                i;
     struct oim_wire_field     f;
     struct oim_wire_reader    wr;
-    ngx_http_openim_mark_t   *mark;
     ngx_http_openim_push_t    push;
 
     ngx_memzero(&push, sizeof(ngx_http_openim_push_t));
@@ -421,49 +429,12 @@ ngx_http_openim_downlink_push(const uint8_t *data, size_t len)
         return NGX_OK;
     }
 
-    if (push.conversation_id.len && push.seq > 0) {
-
-        mark = ngx_http_openim_mark(&ngx_http_openim_pushed,
-                                    &push.conversation_id);
-
-        if (mark) {
-            /*
-             * said again after a take-over, or said late by an owner that
-             * was stopped: seqs of a conversation only rise
-             */
-
-            if ((uint64_t) push.seq <= mark->value) {
-                ngx_http_openim_count(repeats);
-                return NGX_OK;
-            }
-
-            mark->value = push.seq;
-        }
+    if (!ngx_http_openim_push_had(&push)) {
+        ngx_http_openim_push_all(data, len, &push);
     }
 
-    wr.pos = data;
-
-    while (oim_wire_next(&wr, &f) == 1) {
-
-        if (f.number != 4 || f.type != 2) {
-            continue;
-        }
-
-        ngx_http_openim_field_str(&user_id, &f);
-
-        if (push.except.len && user_id.len == push.except.len
-            && ngx_memcmp(user_id.data, push.except.data, user_id.len) == 0)
-        {
-            continue;
-        }
-
-        (void) ngx_http_openim_session_user(&user_id,
-                                            ngx_http_openim_push_one, &push);
-    }
-
-    if (push.group_id.len) {
-        (void) ngx_http_openim_session_group(&push.group_id,
-                                             ngx_http_openim_push_one, &push);
+    if (push.group_id.len && (push.flags & 2)) {
+        ngx_http_openim_session_forget(&push.group_id);
     }
 
     for (i = 0; i < NGX_HTTP_OPENIM_VARIANTS; i++) {
@@ -473,6 +444,75 @@ ngx_http_openim_downlink_push(const uint8_t *data, size_t len)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Whether it is said again after a take-over, or late by an owner that was
+ * stopped: seqs of a conversation only rise
+ */
+
+static ngx_uint_t
+ngx_http_openim_push_had(ngx_http_openim_push_t *push)
+{
+    ngx_http_openim_mark_t  *mark;
+
+    if (push->conversation_id.len == 0 || push->seq <= 0) {
+        return 0;
+    }
+
+    mark = ngx_http_openim_mark(&ngx_http_openim_pushed,
+                                &push->conversation_id);
+    if (mark == NULL) {
+        return 0;
+    }
+
+    if ((uint64_t) push->seq <= mark->value) {
+        ngx_http_openim_count(repeats);
+        return 1;
+    }
+
+    mark->value = push->seq;
+
+    return 0;
+}
+
+
+/* Each user once: who is named may be a member, too */
+
+static void
+ngx_http_openim_push_all(const uint8_t *data, size_t len,
+    ngx_http_openim_push_t *push)
+{
+    ngx_str_t                user_id;
+    struct oim_wire_field    f;
+    struct oim_wire_reader   wr;
+
+    ngx_http_openim_session_push();
+
+    if (push->except.len) {
+        ngx_http_openim_session_push_skip(&push->except);
+    }
+
+    wr.pos = data;
+    wr.end = data + len;
+
+    while (oim_wire_next(&wr, &f) == 1) {
+
+        if (f.number != 4 || f.type != 2) {
+            continue;
+        }
+
+        ngx_http_openim_field_str(&user_id, &f);
+
+        ngx_http_openim_session_push_user(&user_id, ngx_http_openim_push_one,
+                                          push);
+    }
+
+    if (push->group_id.len) {
+        ngx_http_openim_session_push_group(&push->group_id,
+                                           ngx_http_openim_push_one, push);
+    }
 }
 
 
@@ -651,6 +691,47 @@ ngx_http_openim_kick_one(ngx_http_openim_ws_t *ws, void *data)
     }
 
     ngx_http_openim_ws_close(ws, 0);
+}
+
+
+static ngx_int_t
+ngx_http_openim_downlink_groups(const uint8_t *data, size_t len)
+{
+    int                        rc;
+    struct oim_wire_field      f;
+    struct oim_wire_reader     wr;
+    ngx_http_openim_groups_t   groups;
+
+    ngx_memzero(&groups, sizeof(ngx_http_openim_groups_t));
+
+    groups.data = data;
+    groups.len = len;
+
+    wr.pos = data;
+    wr.end = data + len;
+
+    while ((rc = oim_wire_next(&wr, &f)) == 1) {
+
+        if (f.number == 1 && f.type == 2) {
+            ngx_http_openim_field_str(&groups.user_id, &f);
+
+        } else if (f.number == 2 && f.type == 0) {
+            /* it is kept with a bit beside it */
+            groups.version = ngx_min(f.value, (uint64_t) INT64_MAX);
+
+        } else if (f.number == 3 && f.type == 0) {
+            groups.full = f.value ? 1 : 0;
+
+        } else if (f.number == 6 && f.type == 0) {
+            groups.conn_id = f.value;
+        }
+    }
+
+    if (rc != 0) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_openim_session_groups(&groups);
 }
 
 

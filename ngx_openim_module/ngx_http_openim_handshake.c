@@ -47,8 +47,6 @@ static void ngx_http_openim_handshake_accept(ngx_http_request_t *r,
     ngx_http_openim_ctx_t *ctx);
 static void ngx_http_openim_handshake_release(ngx_connection_t *c,
     ngx_http_connection_t *hc);
-static void ngx_http_openim_handshake_event(ngx_http_openim_ws_t *ws,
-    ngx_str_t *operation_id);
 static void ngx_http_openim_mask(ngx_str_t *args);
 
 
@@ -876,7 +874,7 @@ ngx_http_openim_handshake_accept(ngx_http_request_t *r,
     ngx_http_free_request(r, 0);
     ngx_http_openim_handshake_release(c, hc);
 
-    ngx_http_openim_handshake_event(ws, &operation_id);
+    ngx_http_openim_connected(ws, &operation_id);
     ngx_http_openim_ws_accept(ws, c, rest, len);
 
     ngx_free(rest);
@@ -938,11 +936,13 @@ ngx_http_openim_handshake_release(ngx_connection_t *c,
 }
 
 
-/* gateway.md 6.3 happens elsewhere: it needs to know who is here */
+/*
+ * Tells the workers: the policy of gateway.md 6.3 needs to know who is here,
+ * and they answer with the groups of the user.
+ */
 
-static void
-ngx_http_openim_handshake_event(ngx_http_openim_ws_t *ws,
-    ngx_str_t *operation_id)
+void
+ngx_http_openim_connected(ngx_http_openim_ws_t *ws, ngx_str_t *operation_id)
 {
     ngx_int_t                  rc;
     ngx_http_openim_uplink_t   up;
@@ -962,10 +962,14 @@ ngx_http_openim_handshake_event(ngx_http_openim_ws_t *ws,
 
     rc = ngx_http_openim_uplink_send(&up);
 
-    if (rc != NGX_OK) {
-        /* others of the user stay until somebody else connects */
+    ws->announced = (rc != NGX_AGAIN);
+
+    if (rc == NGX_ERROR || rc == NGX_DECLINED
+        || (rc == NGX_AGAIN && ws->state == NGX_HTTP_OPENIM_WS_PENDING))
+    {
         ngx_log_error(NGX_LOG_WARN, ws->connection->log, 0,
-                      "openim: login policy not applied, user=%V op=%V",
+                      "openim: connection not announced%s, user=%V op=%V",
+                      rc == NGX_AGAIN ? " yet" : "",
                       &ws->user_id, ngx_http_openim_loggable(operation_id));
     }
 }

@@ -87,6 +87,7 @@ typedef struct {
     ngx_atomic_t       pid;
 
     ngx_atomic_t       connections;          /* gauges */
+    ngx_atomic_t       memberships;
     ngx_atomic_t       calls;
     ngx_atomic_t       kafka_up;
     ngx_atomic_t       redis_up;
@@ -212,6 +213,8 @@ ngx_str_t *ngx_http_openim_loggable(ngx_str_t *text);
 ngx_int_t ngx_http_openim_mask_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_openim_handshake_handler(ngx_http_request_t *r);
 ngx_http_openim_ctx_t *ngx_http_openim_ctx(ngx_http_request_t *r);
+void ngx_http_openim_connected(ngx_http_openim_ws_t *ws,
+    ngx_str_t *operation_id);
 
 /* _rest.c */
 ngx_int_t ngx_http_openim_rest_handler(ngx_http_request_t *r);
@@ -238,6 +241,7 @@ const char *ngx_http_openim_platform(ngx_int_t id);   /* NULL: unknown */
 void ngx_http_openim_downlink_init(void);
 void ngx_http_openim_downlink_handle(u_char *data, size_t len);
 void ngx_http_openim_downlink_resubscribed(void);
+void ngx_http_openim_downlink_resync(const char *why);
 
 /* _kafka.c */
 ngx_int_t ngx_http_openim_kafka_init(ngx_cycle_t *cycle);

@@ -119,6 +119,7 @@ ngx_http_openim_process_exit(ngx_cycle_t *cycle)
     stat = op->stat;
 
     stat->connections = 0;
+    stat->memberships = 0;
     stat->calls = 0;
     stat->kafka_up = 0;
     stat->redis_up = 0;
@@ -197,6 +198,7 @@ ngx_http_openim_slot_take(ngx_shm_zone_t *zone, ngx_log_t *log)
         }
 
         stat[i].connections = 0;
+        stat[i].memberships = 0;
         stat[i].calls = 0;
         stat[i].kafka_up = 0;
         stat[i].redis_up = 0;

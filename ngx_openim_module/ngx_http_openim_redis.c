@@ -619,7 +619,8 @@ ngx_http_openim_heartbeat(ngx_event_t *ev)
 /*
  * ZADD says 1 for a new member: if we were there before, Redis has lost its
  * data.  If we were silent for too long, others took us for dead.  In both
- * cases our connections must be registered again.
+ * cases our connections must be registered again, and nobody has numbered what
+ * was not said to us meanwhile.
  */
 
 static void
@@ -650,6 +651,7 @@ ngx_http_openim_heartbeat_done(redisAsyncContext *ac, void *reply, void *data)
                       "registering %ui connections again",
                       ngx_http_openim_process.connections);
         ngx_http_openim_ws_renew_all();
+        ngx_http_openim_downlink_resync("this gateway was not known");
     }
 
     rds->known = 1;

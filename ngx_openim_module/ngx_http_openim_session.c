@@ -2,19 +2,15 @@
 /*
  * See ngx_http_openim_session.h.  Called by the connections for themselves and
  * by ngx_http_openim_downlink.c for what arrives.  A user's node exists while
- * the user has a connection here, a topic's while it has a subscriber.
+ * the user has a connection here, a topic's while it has a subscriber, a
+ * group's while it has a member.
  */
 
 
 #include "ngx_http_openim_session.h"
+#include "ngx_http_openim_member.h"
 
 #include "oim_wire.h"
-
-
-typedef struct {
-    ngx_str_node_t           sn;
-    ngx_queue_t              list;           /* connections, or subs */
-} ngx_http_openim_node_t;
 
 
 /* One connection that wants to know about one user */
@@ -27,12 +23,10 @@ typedef struct {
 } ngx_http_openim_sub_t;
 
 
-static ngx_http_openim_node_t *ngx_http_openim_node_find(ngx_rbtree_t *tree,
-    ngx_str_t *key);
-static ngx_http_openim_node_t *ngx_http_openim_node_get(ngx_rbtree_t *tree,
-    ngx_str_t *key);
-static void ngx_http_openim_node_put(ngx_rbtree_t *tree,
-    ngx_http_openim_node_t *node);
+static void ngx_http_openim_session_each(ngx_http_openim_user_t *user,
+    ngx_http_openim_session_pt handler, void *data);
+static void ngx_http_openim_session_wake(ngx_http_openim_ws_t *ws,
+    void *data);
 static ngx_http_openim_sub_t *ngx_http_openim_sub_find(
     ngx_http_openim_ws_t *ws, ngx_http_openim_node_t *node);
 static void ngx_http_openim_sub_delete(ngx_http_openim_sub_t *sub);
@@ -43,6 +37,9 @@ static ngx_rbtree_node_t  ngx_http_openim_users_sentinel;
 static ngx_rbtree_t       ngx_http_openim_topics;
 static ngx_rbtree_node_t  ngx_http_openim_topics_sentinel;
 
+static ngx_uint_t         ngx_http_openim_turn;      /* of pushes */
+static uint64_t           ngx_http_openim_doubted;   /* connections up to it */
+
 
 void
 ngx_http_openim_session_init(void)
@@ -51,6 +48,7 @@ ngx_http_openim_session_init(void)
                     ngx_str_rbtree_insert_value);
     ngx_rbtree_init(&ngx_http_openim_topics, &ngx_http_openim_topics_sentinel,
                     ngx_str_rbtree_insert_value);
+    ngx_http_openim_member_init();
 }
 
 
@@ -59,7 +57,8 @@ ngx_http_openim_session_add(ngx_http_openim_ws_t *ws)
 {
     ngx_http_openim_node_t  *node;
 
-    node = ngx_http_openim_node_get(&ngx_http_openim_users, &ws->user_id);
+    node = ngx_http_openim_node_get(&ngx_http_openim_users, &ws->user_id,
+                                    sizeof(ngx_http_openim_user_t));
     if (node == NULL) {
         return NGX_ERROR;
     }
@@ -75,17 +74,24 @@ ngx_http_openim_session_add(ngx_http_openim_ws_t *ws)
 void
 ngx_http_openim_session_delete(ngx_http_openim_ws_t *ws)
 {
-    ngx_queue_t            *q;
-    ngx_http_openim_sub_t  *sub;
+    ngx_queue_t             *q;
+    ngx_http_openim_sub_t   *sub;
+    ngx_http_openim_user_t  *user;
 
     if (!ws->in_session) {
         return;
     }
 
     ws->in_session = 0;
+    user = ws->user;
 
     ngx_queue_remove(&ws->peers);
-    ngx_http_openim_node_put(&ngx_http_openim_users, ws->user);
+
+    if (ngx_queue_empty(&user->node.list)) {
+        ngx_http_openim_member_delete_all(user);
+    }
+
+    ngx_http_openim_node_put(&ngx_http_openim_users, &user->node);
     ws->user = NULL;
 
     while (!ngx_queue_empty(&ws->subs)) {
@@ -100,47 +106,212 @@ ngx_uint_t
 ngx_http_openim_session_user(ngx_str_t *user_id,
     ngx_http_openim_session_pt handler, void *data)
 {
-    ngx_uint_t               n, last;
-    ngx_queue_t             *q, *next;
-    ngx_http_openim_node_t  *node;
+    ngx_http_openim_user_t  *user;
 
-    node = ngx_http_openim_node_find(&ngx_http_openim_users, user_id);
-    if (node == NULL) {
+    user = (ngx_http_openim_user_t *)
+               ngx_http_openim_node_find(&ngx_http_openim_users, user_id);
+    if (user == NULL) {
         return 0;
     }
 
-    n = 0;
-    last = 0;
+    ngx_http_openim_session_each(user, handler, data);
 
-    /* the node dies with its last connection, which handler may close */
-
-    for (q = ngx_queue_head(&node->list); !last; q = next) {
-        next = ngx_queue_next(q);
-        last = (next == ngx_queue_sentinel(&node->list));
-
-        handler(ngx_queue_data(q, ngx_http_openim_ws_t, peers), data);
-        n++;
-    }
-
-    return n;
+    return 1;
 }
 
 
-/* Until groups are indexed here, workers name the users of a group */
+/* The node dies with its last connection, which handler may close */
 
-ngx_uint_t
-ngx_http_openim_session_group(ngx_str_t *group_id,
+static void
+ngx_http_openim_session_each(ngx_http_openim_user_t *user,
     ngx_http_openim_session_pt handler, void *data)
 {
-    ngx_http_openim_count(ignored);
+    ngx_uint_t    last;
+    ngx_queue_t  *q, *next;
 
-    ngx_log_error(NGX_LOG_WARN, ngx_http_openim_process.log, 0,
-                  "openim: push to group=%V ignored: no group index",
-                  group_id);
+    last = 0;
 
-    return 0;
+    for (q = ngx_queue_head(&user->node.list); !last; q = next) {
+        next = ngx_queue_next(q);
+        last = (next == ngx_queue_sentinel(&user->node.list));
+
+        handler(ngx_queue_data(q, ngx_http_openim_ws_t, peers), data);
+    }
 }
 
+
+/* Pushes */
+
+void
+ngx_http_openim_session_push(void)
+{
+    ngx_http_openim_turn++;
+}
+
+
+void
+ngx_http_openim_session_push_skip(ngx_str_t *user_id)
+{
+    ngx_http_openim_user_t  *user;
+
+    user = (ngx_http_openim_user_t *)
+               ngx_http_openim_node_find(&ngx_http_openim_users, user_id);
+
+    if (user) {
+        user->turn = ngx_http_openim_turn;
+    }
+}
+
+
+void
+ngx_http_openim_session_push_user(ngx_str_t *user_id,
+    ngx_http_openim_session_pt handler, void *data)
+{
+    ngx_http_openim_user_t  *user;
+
+    user = (ngx_http_openim_user_t *)
+               ngx_http_openim_node_find(&ngx_http_openim_users, user_id);
+
+    if (user && user->turn != ngx_http_openim_turn) {
+        user->turn = ngx_http_openim_turn;
+        ngx_http_openim_session_each(user, handler, data);
+    }
+}
+
+
+/* handler may close a connection and so end its user's memberships, no other */
+
+void
+ngx_http_openim_session_push_group(ngx_str_t *group_id,
+    ngx_http_openim_session_pt handler, void *data)
+{
+    ngx_uint_t                 last;
+    ngx_queue_t               *q, *next;
+    ngx_http_openim_group_t   *group;
+    ngx_http_openim_member_t  *member;
+
+    group = ngx_http_openim_group_find(group_id);
+    if (group == NULL) {
+        return;
+    }
+
+    last = 0;
+
+    for (q = ngx_queue_head(&group->node.list); !last; q = next) {
+        next = ngx_queue_next(q);
+        last = (next == ngx_queue_sentinel(&group->node.list));
+
+        member = ngx_queue_data(q, ngx_http_openim_member_t, queue);
+
+        if (ngx_http_openim_member_left(member)
+            || member->user->turn == ngx_http_openim_turn)
+        {
+            continue;
+        }
+
+        member->user->turn = ngx_http_openim_turn;
+        ngx_http_openim_session_each(member->user, handler, data);
+    }
+}
+
+
+/* Groups */
+
+ngx_int_t
+ngx_http_openim_session_groups(ngx_http_openim_groups_t *groups)
+{
+    ngx_int_t                 rc;
+    ngx_str_t                 group_id;
+    struct oim_wire_field     f;
+    struct oim_wire_reader    wr;
+    ngx_http_openim_user_t   *user;
+
+    user = (ngx_http_openim_user_t *)
+               ngx_http_openim_node_find(&ngx_http_openim_users,
+                                         &groups->user_id);
+    if (user == NULL) {
+        return NGX_OK;
+    }
+
+    if (groups->full) {
+        rc = ngx_http_openim_member_merge(user, groups);
+
+        if (rc == NGX_OK) {
+            user->known = ngx_max(user->known, groups->conn_id);
+            ngx_http_openim_session_each(user, ngx_http_openim_session_wake,
+                                         groups);
+        }
+
+        return rc;
+    }
+
+    rc = NGX_OK;
+    wr.pos = groups->data;
+    wr.end = groups->data + groups->len;
+
+    while (rc == NGX_OK && oim_wire_next(&wr, &f) == 1) {
+
+        if (f.type != 2 || (f.number != 4 && f.number != 5)) {
+            continue;
+        }
+
+        group_id.data = (u_char *) f.data;
+        group_id.len = f.len;
+
+        rc = ngx_http_openim_member_set(user, &group_id, groups->version,
+                                        f.number == 5);
+    }
+
+    return rc;
+}
+
+
+/* What was said for one who came before the doubt is no answer to later ones */
+
+static void
+ngx_http_openim_session_wake(ngx_http_openim_ws_t *ws, void *data)
+{
+    ngx_http_openim_groups_t *groups = data;
+
+    if (ws->waiting && (groups->conn_id > ngx_http_openim_doubted
+                        || ws->id <= ngx_http_openim_doubted))
+    {
+        ws->waiting = 0;
+        ngx_http_openim_ws_done(ws);
+    }
+}
+
+
+void
+ngx_http_openim_session_forget(ngx_str_t *group_id)
+{
+    ngx_http_openim_group_t  *group;
+
+    group = ngx_http_openim_group_find(group_id);
+
+    if (group) {
+        ngx_http_openim_group_delete(group);
+    }
+}
+
+
+void
+ngx_http_openim_session_doubt(void)
+{
+    ngx_http_openim_doubted = ngx_http_openim_process.last_id;
+}
+
+
+ngx_uint_t
+ngx_http_openim_session_known(ngx_http_openim_ws_t *ws)
+{
+    ngx_http_openim_user_t *user = ws->user;
+
+    return user->known > ngx_http_openim_doubted;
+}
+
+
+/* Subscriptions */
 
 ngx_int_t
 ngx_http_openim_session_subscribe(ngx_http_openim_ws_t *ws,
@@ -165,7 +336,8 @@ ngx_http_openim_session_subscribe(ngx_http_openim_ws_t *ws,
         return NGX_DECLINED;
     }
 
-    node = ngx_http_openim_node_get(&ngx_http_openim_topics, user_id);
+    node = ngx_http_openim_node_get(&ngx_http_openim_topics, user_id,
+                                    sizeof(ngx_http_openim_node_t));
     if (node == NULL) {
         ngx_free(sub);
         return NGX_DECLINED;
@@ -319,56 +491,6 @@ ngx_http_openim_session_presence(u_char *data, size_t len)
     }
 
     ngx_free(payload);
-}
-
-
-static ngx_http_openim_node_t *
-ngx_http_openim_node_find(ngx_rbtree_t *tree, ngx_str_t *key)
-{
-    return (ngx_http_openim_node_t *)
-               ngx_str_rbtree_lookup(tree, key,
-                                     ngx_murmur_hash2(key->data, key->len));
-}
-
-
-static ngx_http_openim_node_t *
-ngx_http_openim_node_get(ngx_rbtree_t *tree, ngx_str_t *key)
-{
-    ngx_http_openim_node_t  *node;
-
-    node = ngx_http_openim_node_find(tree, key);
-
-    if (node) {
-        return node;
-    }
-
-    node = ngx_alloc(sizeof(ngx_http_openim_node_t) + key->len,
-                     ngx_http_openim_process.log);
-    if (node == NULL) {
-        return NULL;
-    }
-
-    node->sn.node.key = ngx_murmur_hash2(key->data, key->len);
-    node->sn.str.data = (u_char *) node + sizeof(ngx_http_openim_node_t);
-    node->sn.str.len = key->len;
-    ngx_memcpy(node->sn.str.data, key->data, key->len);
-
-    ngx_queue_init(&node->list);
-    ngx_rbtree_insert(tree, &node->sn.node);
-
-    return node;
-}
-
-
-/* Gives it up, if its list is empty */
-
-static void
-ngx_http_openim_node_put(ngx_rbtree_t *tree, ngx_http_openim_node_t *node)
-{
-    if (ngx_queue_empty(&node->list)) {
-        ngx_rbtree_delete(tree, &node->sn.node);
-        ngx_free(node);
-    }
 }
 
 

@@ -1,8 +1,8 @@
 
 /*
- * Who is connected to this process, and who wants to know about whom: user ->
- * connections, user -> subscribers.  One thread, no locks.  Groups will be a
- * third table behind ngx_http_openim_session_group().
+ * Who is connected to this process, who wants to know about whom, and who is in
+ * which group: user -> connections, user -> subscribers, group -> members that
+ * are connected here.  One thread, no locks.
  */
 
 
@@ -22,18 +22,50 @@ typedef void (*ngx_http_openim_session_pt)(ngx_http_openim_ws_t *ws,
     void *data);
 
 
+/* What a worker says of a user's groups (proto/internal.proto, Groups) */
+
+typedef struct {
+    ngx_str_t                    user_id;
+    uint64_t                     version;
+    uint64_t                     conn_id;
+    ngx_uint_t                   full;
+    const uint8_t               *data;       /* all of it: 4 joined, 5 left */
+    size_t                       len;
+} ngx_http_openim_groups_t;
+
+
 void ngx_http_openim_session_init(void);
 ngx_int_t ngx_http_openim_session_add(ngx_http_openim_ws_t *ws);
 void ngx_http_openim_session_delete(ngx_http_openim_ws_t *ws);
 
 /*
- * Calls handler for each connection of the user, of the members of the group;
- * returns their number.  handler may close the connection that it was given.
+ * Calls handler for each connection of the user; returns their number.  handler
+ * may close the connection that it was given.
  */
 ngx_uint_t ngx_http_openim_session_user(ngx_str_t *user_id,
     ngx_http_openim_session_pt handler, void *data);
-ngx_uint_t ngx_http_openim_session_group(ngx_str_t *group_id,
+
+/*
+ * One push: begin, then any number of skip, user and group.  A user has its
+ * turn once, whatever names it.
+ */
+void ngx_http_openim_session_push(void);
+void ngx_http_openim_session_push_skip(ngx_str_t *user_id);
+void ngx_http_openim_session_push_user(ngx_str_t *user_id,
     ngx_http_openim_session_pt handler, void *data);
+void ngx_http_openim_session_push_group(ngx_str_t *group_id,
+    ngx_http_openim_session_pt handler, void *data);
+
+/*
+ * Who is in which group.  NGX_ERROR: no memory, something is not known now.
+ * doubt: a saying may have been lost; what is known serves those who are here,
+ * but whoever connects from now on waits for a new one.  known: all that the
+ * connection has to wait for has been said.
+ */
+ngx_int_t ngx_http_openim_session_groups(ngx_http_openim_groups_t *groups);
+void ngx_http_openim_session_forget(ngx_str_t *group_id);
+void ngx_http_openim_session_doubt(void);
+ngx_uint_t ngx_http_openim_session_known(ngx_http_openim_ws_t *ws);
 
 /* NGX_OK, also when it was so already; NGX_DECLINED: over the limit */
 ngx_int_t ngx_http_openim_session_subscribe(ngx_http_openim_ws_t *ws,

@@ -20,6 +20,7 @@ typedef struct {
 
 static ngx_http_openim_stat_name_t  ngx_http_openim_stat_names[] = {
     ngx_http_openim_stat_name(connections),      /* now */
+    ngx_http_openim_stat_name(memberships),      /* of users, in groups */
     ngx_http_openim_stat_name(calls),            /* requests under way */
     ngx_http_openim_stat_name(kafka_up),         /* processes that have it */
     ngx_http_openim_stat_name(redis_up),

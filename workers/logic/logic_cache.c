@@ -308,8 +308,10 @@ void logic_cache_put_relation(struct logic_cache *cache, const char *owner, cons
     HASH_ADD_KEYPTR(hh, cache->relations, r->key, len, r);
 }
 
-static struct member *member_find(const struct logic_cache *cache, const char *key, size_t len)
+static struct member *member_find(const struct logic_cache *cache, const char *group_id, const char *user_id)
 {
+    char key[2200];
+    size_t len = pair_key(key, sizeof(key), group_id, user_id);
     struct member *m = NULL;
 
     if (len) HASH_FIND(hh, cache->members, key, len, m);
@@ -318,8 +320,7 @@ static struct member *member_find(const struct logic_cache *cache, const char *k
 
 bool logic_cache_member(const struct logic_cache *cache, const char *group_id, const char *user_id, struct logic_member *out)
 {
-    char key[2200];
-    struct member *m = member_find(cache, key, pair_key(key, sizeof(key), group_id, user_id));
+    struct member *m = member_find(cache, group_id, user_id);
 
     if (m) *out = (struct logic_member){.status = m->group->status, .role = m->role, .mute_end = m->mute_end};
     return m != NULL;
@@ -343,7 +344,7 @@ void logic_cache_put_member(struct logic_cache *cache, const char *group_id, con
 {
     char key[2200];
     size_t len = pair_key(key, sizeof(key), group_id, user_id);
-    struct member *m = member_find(cache, key, len);
+    struct member *m = member_find(cache, group_id, user_id);
     struct group *g = len ? group_get(cache, group_id) : NULL;
 
     if (g == NULL) return;
