@@ -109,9 +109,10 @@ static int get_incremental_group_members(struct logic_call *call, const Protobuf
     char *group_id = req->groupid;
     int rc;
 
+    rc = logic_group_member_check(call, group_id); /* nobody is a member of "" */
+    if (rc) return rc;
     if (group_id[0] == '\0') return logic_args(call, "groupID is empty");
-    rc = logic_group_member_check(call, group_id);
-    if (rc == OIM_OK) rc = logic_groups(call, &group_id, 1, &group);
+    rc = logic_groups(call, &group_id, 1, &group);
     if (rc) return rc;
     if (group == NULL) return logic_fail(call, OIM_C_NOTFOUND, "group %s not found", group_id);
     if (group->status == LOGIC_GROUP_DISMISSED) return logic_fail(call, OIM_C_DISMISSED, "group dismissed");
