@@ -296,7 +296,7 @@ static int get_group_members_info(struct logic_call *call, const ProtobufCMessag
 static int members_page(struct logic_call *call, const char *group_id, const char *keyword, const struct logic_page *page,
                         Openim__Group__GetGroupMemberListResp *res)
 {
-    static const char count[] = "SELECT COUNT(*) FROM group_members WHERE group_id = ?";
+    static const char count[] = "SELECT member_count FROM chat_groups WHERE group_id = ?";
     static const char count_named[] = "SELECT COUNT(*) FROM group_members WHERE group_id = ? AND INSTR(nickname, ?) > 0";
     size_t named = keyword[0] != '\0';
     struct oim_sql_value args[4] = {oim_sql_text(group_id), oim_sql_text(keyword)};
@@ -304,7 +304,7 @@ static int members_page(struct logic_call *call, const char *group_id, const cha
     int rc = oim_sql_exec(call->lane->db, call->lane->arena, named ? count_named : count, args, 1 + named, &rows, NULL);
 
     if (rc) return rc;
-    res->total = (uint32_t)logic_cell_int(&rows, 0, 0);
+    res->total = rows.n ? (uint32_t)logic_cell_int(&rows, 0, 0) : 0;
     if (page->limit == 0 || page->offset >= res->total) return OIM_OK;
     args[1 + named] = oim_sql_int(page->limit);
     args[2 + named] = oim_sql_int(page->offset);
