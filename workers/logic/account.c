@@ -68,8 +68,8 @@ static int update_notification_account(struct logic_call *call, const ProtobufCM
 {
     static const char sql[] = "UPDATE users SET nickname = COALESCE(?, nickname), face_url = COALESCE(?, face_url) WHERE user_id = ?";
     const Openim__User__UpdateNotificationAccountInfoReq *req = (const void *)req_;
-    struct oim_sql_value args[] = {oim_sql_text(req->nickname[0] ? req->nickname : NULL), oim_sql_text(req->faceurl[0] ? req->faceurl : NULL),
-                                   oim_sql_text(req->userid)};
+    struct oim_sql_value args[] = {oim_sql_text(req->nickname[0] ? req->nickname : NULL),
+                                   oim_sql_text(req->faceurl[0] ? req->faceurl : NULL), oim_sql_text(req->userid)};
     uint64_t found = 0;
     int rc;
 

@@ -49,17 +49,18 @@ static int set_check(struct logic_call *call, const Openim__User__SetUserClientC
 {
     if (req->n_configs > KEYS_MAX) return logic_args(call, "configs has more than %d entries", KEYS_MAX);
     for (size_t i = 0; i < req->n_configs; i++) {
-        if (logic_check_name(call, "key", req->configs[i]->key) || logic_check_text(call, "value", req->configs[i]->value)) return OIM_EFAIL;
+        if (logic_check_name(call, "key", req->configs[i]->key)) return OIM_EFAIL;
+        if (logic_check_text(call, "value", req->configs[i]->value)) return OIM_EFAIL;
     }
     return logic_admin(call);
 }
 
 static int room_check(struct logic_call *call, const char *user_id, size_t n)
 {
+    static const char sql[] = "SELECT 1 FROM client_config WHERE user_id = ? LIMIT 1 OFFSET ?";
     struct oim_sql_value args[] = {oim_sql_text(user_id), oim_sql_int((int64_t)(PER_SCOPE - n))};
     struct oim_sql_rows rows = {0};
-    int rc = oim_sql_exec(call->lane->db, call->lane->arena, "SELECT 1 FROM client_config WHERE user_id = ? LIMIT 1 OFFSET ?", args, 2, &rows,
-                          NULL);
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, &rows, NULL);
 
     if (rc) return rc;
     return rows.n ? logic_args(call, "about %d keys are set already", PER_SCOPE) : OIM_OK;

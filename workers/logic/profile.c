@@ -11,7 +11,9 @@
 #include <string.h>
 
 #define PATH "/internal/profile"
+#define GROUPS_PIECE 100 /* each is a notice of some kilobytes in the transaction */
 #define FRIENDS_PIECE 500
+#define APP_ADMIN 2 /* appMangerLevel */
 
 enum { PHASE_GROUPS, PHASE_FRIENDS };
 
@@ -132,37 +134,119 @@ static int set_global_msg_recv_opt(struct logic_call *call, const ProtobufCMessa
 
 /* Upstream goes through the user's own list, also where the other side has taken the user out: its log would forget the removal. Here those
  * learn it who have the user in their lists. */
-static int friends_piece(struct logic_call *call, const Openim__Internal__ProfileTask *task)
+static int friends_piece(struct logic_call *call, char *user_id, char *op, const char *after)
 {
-    static const char sql[] = "SELECT owner_user_id FROM friends WHERE friend_user_id = ? AND owner_user_id > ?"
+    static const char sql[] = "SELECT owner_user_id FROM friends FORCE INDEX (friend) WHERE friend_user_id = ? AND owner_user_id > ?"
                               " ORDER BY owner_user_id LIMIT ? FOR UPDATE";
-    struct oim_sql_value args[] = {oim_sql_text(task->userid), oim_sql_text(task->after), oim_sql_int(FRIENDS_PIECE)};
+    struct oim_sql_value args[] = {oim_sql_text(user_id), oim_sql_text(after), oim_sql_int(FRIENDS_PIECE)};
     Openim__Sdkws__UserInfoUpdatedTips *tips = logic_new(call, &openim__sdkws__user_info_updated_tips__descriptor);
     struct logic_notice notice = {
         .content_type = LOGIC_N_FRIEND_INFO,
         .session_type = 1,
-        .send_id = task->opuserid,
+        .send_id = op,
         .tips = &tips->base,
     };
     struct oim_sql_rows rows = {0};
-    char *user_id = tips->userid = task->userid, **ids;
+    char **ids;
     int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 3, &rows, NULL);
 
     if (rc || rows.n == 0) return rc;
+    tips->userid = user_id;
     ids = logic_list(call, rows.n);
     for (size_t i = 0; i < rows.n; i++) ids[i] = logic_cell_text(&rows, i, 0);
     rc = logic_version_write_each(call->lane, LOGIC_LOG_FRIEND, ids, rows.n, &user_id, true, LOGIC_UPDATE, NULL);
     if (rc == OIM_OK) rc = logic_notify_online(call, &notice, ids, rows.n);
     if (rc || rows.n < FRIENDS_PIECE) return rc;
-    return piece_leave(call, task->userid, task->opuserid, PHASE_FRIENDS, ids[rows.n - 1]);
+    return piece_leave(call, user_id, op, PHASE_FRIENDS, ids[rows.n - 1]);
+}
+
+/* ---- groups ---- */
+
+/* opUser of one group: the member itself, or an administrator of the application (rest.md C.5). */
+static Openim__Sdkws__GroupMemberFullInfo *op_user(struct logic_call *call, const Openim__Sdkws__UserInfo *op,
+                                                   Openim__Sdkws__GroupMemberFullInfo *member)
+{
+    Openim__Sdkws__GroupMemberFullInfo *m;
+
+    if (op == NULL) return member;
+    m = logic_new(call, &openim__sdkws__group_member_full_info__descriptor);
+    m->groupid = member->groupid;
+    m->userid = op->userid;
+    m->nickname = op->nickname;
+    m->faceurl = op->faceurl;
+    m->rolelevel = LOGIC_ROLE_ADMIN;
+    m->appmangerlevel = APP_ADMIN;
+    return m;
+}
+
+/* N1516 to each group. members[i], groups[i], versions[i] belong together. */
+static int groups_notify(struct logic_call *call, const Openim__Sdkws__UserInfo *op, Openim__Sdkws__GroupMemberFullInfo *const *members,
+                         Openim__Sdkws__GroupInfo *const *groups, const struct logic_version *versions, size_t n)
+{
+    int rc = OIM_OK;
+
+    for (size_t i = 0; i < n && rc == OIM_OK; i++) {
+        Openim__Sdkws__GroupMemberInfoSetTips *tips = logic_new(call, &openim__sdkws__group_member_info_set_tips__descriptor);
+
+        logic_changed(call, "group", members[i]->groupid);
+        if (groups[i] == NULL) continue;
+        tips->group = groups[i];
+        tips->opuser = op_user(call, op, members[i]);
+        tips->changeduser = members[i];
+        tips->groupmemberversion = versions[i].version;
+        tips->groupmemberversionid = versions[i].id;
+        rc = logic_group_notify(call, LOGIC_N_MEMBER_INFO, members[i]->groupid, &tips->base, LOGIC_DEFAULT);
+    }
+    return rc;
+}
+
+/* The profile of who did it, NULL when that is the member itself. */
+static int op_profile(struct logic_call *call, const Openim__Internal__ProfileTask *task, Openim__Sdkws__UserInfo **profile)
+{
+    char *op = task->opuserid;
+
+    *profile = NULL;
+    return strcmp(op, task->userid) ? logic_users(call, &op, 1, profile) : OIM_OK;
+}
+
+/* The members' rows are locked: who leaves a group meanwhile has its last word in the log. */
+static int groups_piece(struct logic_call *call, const Openim__Internal__ProfileTask *task)
+{
+    static const char sql[] = "SELECT " LOGIC_MEMBER_COLUMNS " FROM group_members FORCE INDEX (joined) WHERE user_id = ? AND group_id > ?"
+                              " AND (nickname = '' OR face_url = '') ORDER BY group_id LIMIT ? FOR UPDATE";
+    struct oim_sql_value args[] = {oim_sql_text(task->userid), oim_sql_text(task->after), oim_sql_int(GROUPS_PIECE)};
+    Openim__Sdkws__GroupMemberFullInfo **members;
+    Openim__Sdkws__UserInfo *op;
+    struct oim_sql_rows rows = {0};
+    size_t n;
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 3, &rows, NULL);
+
+    if (rc) return rc;
+    if (rows.n == 0) return friends_piece(call, task->userid, task->opuserid, "");
+    rc = logic_group_members_of_rows(call, &rows, &members, &n);
+    if (rc) return rc;
+
+    Openim__Sdkws__GroupInfo **groups = logic_list(call, n);
+    struct logic_version *versions = logic_array(call, n, sizeof(*versions));
+    char **ids = logic_list(call, n);
+    char *user_id = task->userid;
+
+    for (size_t i = 0; i < n; i++) ids[i] = members[i]->groupid;
+    rc = logic_version_write_each(call->lane, LOGIC_LOG_MEMBER, ids, n, &user_id, true, LOGIC_UPDATE, NULL);
+    if (rc == OIM_OK) rc = logic_versions(call, LOGIC_LOG_MEMBER, ids, n, versions);
+    if (rc == OIM_OK) rc = logic_groups(call, ids, n, groups);
+    if (rc == OIM_OK) rc = op_profile(call, task, &op);
+    if (rc == OIM_OK) rc = groups_notify(call, op, members, groups, versions, n);
+    if (rc) return rc;
+    return rows.n < GROUPS_PIECE ? piece_leave(call, task->userid, task->opuserid, PHASE_FRIENDS, "")
+                                 : piece_leave(call, task->userid, task->opuserid, PHASE_GROUPS, ids[n - 1]);
 }
 
 static int profile_task(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
     const Openim__Internal__ProfileTask *task = (const void *)req_;
 
-    if (task->phase == PHASE_GROUPS) return piece_leave(call, task->userid, task->opuserid, PHASE_FRIENDS, "");
-    return friends_piece(call, task);
+    return task->phase == PHASE_GROUPS ? groups_piece(call, task) : friends_piece(call, task->userid, task->opuserid, task->after);
 }
 
 const struct logic_route logic_profile_routes[] = {

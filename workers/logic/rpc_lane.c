@@ -417,18 +417,18 @@ static void partition_revoked(void *ctx, int32_t partition, bool lost)
             partition, lost);
 }
 
-/* Administrators have a row (rest.md C.1). OIM_OK, or a retriable code. */
+/* Administrators have a row (rest.md C.1), as old as the world: statistics count who registered. OIM_OK, or a retriable code. */
 static int admins_create(struct logic_lane *lane)
 {
     static const char sql[] = "INSERT IGNORE INTO users (user_id, nickname, face_url, ex, create_time, app_manger_level)"
-                              " VALUES (?, ?, '', '', ?, 2)";
+                              " VALUES (?, ?, '', '', 0, 2)";
     char *list = oim_arena_strdup(lane->arena, lane->app->conf.general.admin_users), *save = NULL;
     int rc = OIM_OK;
 
     for (char *id = strtok_r(list, ", ", &save); id && rc == OIM_OK; id = strtok_r(NULL, ", ", &save)) {
-        struct oim_sql_value args[] = {oim_sql_text(id), oim_sql_text(id), oim_sql_int(oim_now_ms())};
+        struct oim_sql_value args[] = {oim_sql_text(id), oim_sql_text(id)};
 
-        rc = oim_sql_exec(lane->db, lane->arena, sql, args, 3, NULL, NULL);
+        rc = oim_sql_exec(lane->db, lane->arena, sql, args, 2, NULL, NULL);
     }
     oim_arena_reset(lane->arena);
     return rc;

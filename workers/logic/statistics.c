@@ -136,12 +136,11 @@ struct question {
 /* The window counted per day: along the index alone. */
 static int activity_days(struct logic_call *call, const struct question *q, struct activity *out)
 {
+    static const char over[] = "SELECT 1 FROM msg_history FORCE INDEX (sent) WHERE send_time >= ? AND send_time < ? LIMIT 1 OFFSET ?";
     struct oim_arena *a = call->lane->arena;
     struct oim_sql_value args[] = {oim_sql_int(q->start), oim_sql_int(q->end), oim_sql_int(WINDOW_MESSAGES)};
     struct oim_sql_rows rows = {0};
-    int rc = oim_sql_exec(call->lane->db, a,
-                          "SELECT 1 FROM msg_history FORCE INDEX (sent) WHERE send_time >= ? AND send_time < ? LIMIT 1 OFFSET ?", args, 3, &rows,
-                          NULL);
+    int rc = oim_sql_exec(call->lane->db, a, over, args, 3, &rows, NULL);
 
     if (rc) return rc;
     if (rows.n) return logic_args(call, "more than %d messages between start and end: ask for less time", WINDOW_MESSAGES);
@@ -164,8 +163,8 @@ static int activity_names(struct logic_call *call, const struct question *q, con
     out->names = logic_cell_int(&rows, 0, 0);
     if (page->limit == 0) return OIM_OK;
     return oim_sql_exec(call->lane->db, a,
-                        oim_arena_printf(a, "SELECT %s AS name, COUNT(*) AS n %s GROUP BY name ORDER BY n %s, name LIMIT ? OFFSET ?", q->name,
-                                         from, q->ascending ? "ASC" : "DESC"),
+                        oim_arena_printf(a, "SELECT %s AS name, COUNT(*) AS n %s GROUP BY name ORDER BY n %s, name LIMIT ? OFFSET ?",
+                                         q->name, from, q->ascending ? "ASC" : "DESC"),
                         args, 4, &out->page, NULL);
 }
 
@@ -203,7 +202,8 @@ static int user_active(struct logic_call *call, const ProtobufCMessage *req_, Pr
 
     if (rc) return rc;
     res->usercount = activity.names;
-    res->datecount = (void *)days_map(call, &openim__msg__get_active_user_resp__date_count_entry__descriptor, &activity.days, &res->msgcount);
+    res->datecount = (void *)days_map(call, &openim__msg__get_active_user_resp__date_count_entry__descriptor, &activity.days,
+                                      &res->msgcount);
     res->n_datecount = activity.days.n;
     names = names_of(call, &activity.page);
     users = logic_list(call, activity.page.n);
@@ -236,7 +236,8 @@ static int group_active(struct logic_call *call, const ProtobufCMessage *req_, P
 
     if (rc) return rc;
     res->groupcount = activity.names;
-    res->datecount = (void *)days_map(call, &openim__msg__get_active_group_resp__date_count_entry__descriptor, &activity.days, &res->msgcount);
+    res->datecount = (void *)days_map(call, &openim__msg__get_active_group_resp__date_count_entry__descriptor, &activity.days,
+                                      &res->msgcount);
     res->n_datecount = activity.days.n;
     names = names_of(call, &activity.page);
     groups = logic_list(call, activity.page.n);

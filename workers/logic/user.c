@@ -256,7 +256,7 @@ static int count(struct logic_call *call, const char *sql, int32_t *total)
 /* Administrators' data, open to everybody upstream (rest.md C.12). */
 static int get_all_users_uid(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
-    static const char sql[] = "SELECT user_id FROM users WHERE id > 0 ORDER BY id LIMIT ? OFFSET ?";
+    static const char sql[] = "SELECT user_id FROM users FORCE INDEX (storage_order) WHERE id > 0 ORDER BY id LIMIT ? OFFSET ?";
     const Openim__User__GetAllUserIDReq *req = (const void *)req_;
     Openim__User__GetAllUserIDResp *res = (void *)res_;
     struct oim_sql_rows rows = {0};
@@ -304,10 +304,10 @@ static struct oim_sql_value pattern(struct logic_call *call, const char *before,
 /* The id of the oldest of the SEARCH_NEWEST newest rows, 0 when there are fewer. */
 static int newest_from(struct logic_call *call, int64_t *from)
 {
+    static const char sql[] = "SELECT id FROM users FORCE INDEX (storage_order) WHERE id > 0 ORDER BY id DESC LIMIT 1 OFFSET ?";
     struct oim_sql_value args[] = {oim_sql_int(SEARCH_NEWEST - 1)};
     struct oim_sql_rows rows = {0};
-    int rc = oim_sql_exec(call->lane->db, call->lane->arena, "SELECT id FROM users WHERE id > 0 ORDER BY id DESC LIMIT 1 OFFSET ?", args, 1,
-                          &rows, NULL);
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 1, &rows, NULL);
 
     *from = rc == OIM_OK && rows.n ? logic_cell_int(&rows, 0, 0) : 0;
     return rc;
@@ -320,11 +320,13 @@ static int newest_from(struct logic_call *call, int64_t *from)
 static int users_search(struct logic_call *call, const char *id, const char *name, struct oim_sql_rows *rows)
 {
     static const char begins[] = "(SELECT id FROM users WHERE %s LIKE ? AND app_manger_level < 2 LIMIT %d)";
-    static const char contains[] = " UNION (SELECT id FROM users WHERE id >= ? AND app_manger_level < 2 AND (%s) LIMIT %d) ORDER BY id";
+    static const char contains[] = " UNION (SELECT id FROM users FORCE INDEX (storage_order) WHERE id >= ? AND app_manger_level < 2"
+                                   " AND (%s) LIMIT %d) ORDER BY id";
     static const char in_id[] = "user_id COLLATE utf8mb4_general_ci LIKE ?", in_name[] = "nickname COLLATE utf8mb4_general_ci LIKE ?";
     struct oim_sql_value args[5];
     struct oim_buf sql = {0};
     bool both = id[0] && name[0];
+    const char *either;
     int64_t from;
     size_t n = 0;
     int rc = newest_from(call, &from);
@@ -338,8 +340,8 @@ static int users_search(struct logic_call *call, const char *id, const char *nam
     if (id[0]) oim_buf_printf(&sql, begins, "user_id", SEARCH_FOUND);
     if (both) oim_buf_puts(&sql, " UNION ");
     if (name[0]) oim_buf_printf(&sql, begins, "nickname", SEARCH_FOUND);
-    oim_buf_printf(&sql, contains, oim_arena_printf(call->lane->arena, "%s%s%s", id[0] ? in_id : "", both ? " OR " : "", name[0] ? in_name : ""),
-                   SEARCH_FOUND);
+    either = oim_arena_printf(call->lane->arena, "%s%s%s", id[0] ? in_id : "", both ? " OR " : "", name[0] ? in_name : "");
+    oim_buf_printf(&sql, contains, either, SEARCH_FOUND);
     oim_buf_putc(&sql, '\0');
     if (rc == OIM_OK) rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args, n, rows, NULL);
     oim_buf_free(&sql);
@@ -379,8 +381,8 @@ const struct logic_route logic_user_routes[] = {
     {"/user/user_register", 0, LOGIC_ADMIN, USER_ROUTE(user_register), user_register, LOGIC_TX},
     {"/user/get_users_info", 0, LOGIC_ANY, USER_ROUTE(get_designate_users), get_users_info, LOGIC_READ},
     {"/user/account_check", 0, LOGIC_ADMIN, USER_ROUTE(account_check), account_check, LOGIC_READ},
-    {"/user/get_all_users_uid", 0, LOGIC_ADMIN, &openim__user__get_all_user_idreq__descriptor, &openim__user__get_all_user_idresp__descriptor,
-     get_all_users_uid, LOGIC_READ},
+    {"/user/get_all_users_uid", 0, LOGIC_ADMIN, &openim__user__get_all_user_idreq__descriptor,
+     &openim__user__get_all_user_idresp__descriptor, get_all_users_uid, LOGIC_READ},
     {"/user/get_users", 0, LOGIC_ADMIN, USER_ROUTE(get_pagination_users), get_users, LOGIC_READ},
     {0},
 };
