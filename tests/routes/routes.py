@@ -316,14 +316,23 @@ class Suite:
         self.results.check(name, problem)
 
 
+WORDS = {"none": "no token", "any": "any user", "self": "the user", "anyof": "the user", "member": "group member",
+         "gadmin": "group administrator", "gowner": "group owner", "admin": "administrator"}
+
+
 def known(results, routes, file):
-    """The table and the program know the same routes."""
-    program = {line.split("\t")[0] for line in open(file) if line.startswith("/")}
-    mine = {r.path for r in routes}
-    for path in sorted(program - mine):
+    """The table, docs/routes.md and the program know the same routes and say the same of who may call them."""
+    page = open(file).read()
+    docs = os.path.join(HERE, "..", "..", "docs", "routes.md")
+    results.check("docs/routes.md", None if open(docs).read() == page else "is not what openim-logic --print-routes prints")
+    program = {p: who for p, who in re.findall(r"^\| `(/[^`]*)` \| ([^|]*) \|", page, re.M) if not p.startswith("/internal/")}
+    mine = {r.path: WORDS[r.who] for r in routes}
+    for path in sorted(set(program) - set(mine)):
         results.check(f"{path} in the table", "the program has it, table.txt has not")
-    for path in sorted(mine - program):
+    for path in sorted(set(mine) - set(program)):
         results.check(f"{path} in the program", "table.txt has it, the program has not")
+    for path in sorted(set(mine) & set(program)):
+        results.check(f"{path} who", None if mine[path] == program[path] else f"{program[path]}; table.txt: {mine[path]}")
     results.check("table and program", None if program else "the program prints no routes")
 
 

@@ -407,7 +407,7 @@ const struct logic_route logic_presence_routes[] = {
     {"/user/get_users_status", 0, LOGIC_ANY, USER(get_user_status), get_users_status, LOGIC_READ},
     {"/user/subscribe_users_status", 0, LOGIC_ANY, USER(subscribe_or_cancel_users_status), subscribe_users_status, LOGIC_READ},
     {"/user/get_subscribe_users_status", 0, LOGIC_ANY, USER(get_subscribe_users_status), get_subscribe_users_status, LOGIC_READ},
-    {"/user/get_users_online_status", 0, LOGIC_ANY, ONLINE, get_users_online_status, LOGIC_READ},
+    {"/user/get_users_online_status", 0, LOGIC_ADMIN, ONLINE, get_users_online_status, LOGIC_READ},
     {"/user/get_users_online_token_detail", 0, LOGIC_ANY, ONLINE, get_users_online_token_detail, LOGIC_READ},
     {0},
 };

@@ -124,6 +124,11 @@ static int route_compare(const void *a, const void *b)
     return strcmp((*(const struct logic_route *const *)a)->path, (*(const struct logic_route *const *)b)->path);
 }
 
+static int ws_compare(const void *a, const void *b)
+{
+    return (*(const struct logic_route *const *)a)->ws - (*(const struct logic_route *const *)b)->ws;
+}
+
 static void routes_sort(void)
 {
     for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++) {
@@ -133,6 +138,7 @@ static void routes_sort(void)
         }
     }
     qsort(by_path, n_path, sizeof(by_path[0]), route_compare);
+    qsort(by_ws, n_ws, sizeof(by_ws[0]), ws_compare);
 }
 
 const struct logic_route *logic_route_rest(const char *path)
@@ -172,8 +178,10 @@ bool logic_route_planned(const char *path)
     return false;
 }
 
+/* ---- the page: docs/routes.md ---- */
+
 static const char *const permissions[] = {
-    [LOGIC_NONE] = "none",
+    [LOGIC_NONE] = "no token",
     [LOGIC_ANY] = "any user",
     [LOGIC_SELF] = "the user",
     [LOGIC_MEMBER] = "group member",
@@ -184,19 +192,61 @@ static const char *const permissions[] = {
 };
 static const char *const effects[] = {[LOGIC_READ] = "read", [LOGIC_WRITE] = "write", [LOGIC_TX] = "transaction"};
 
+static const char page_head[] =
+    "# Routes\n"
+    "\n"
+    "Printed by `openim-logic --print-routes` from the table that every request goes through (`workers/logic/route.c`); the test suite\n"
+    "`routes` compares. Messages are those of `proto/`, in JSON as Go writes them. `-`: no data member; `*`: JSON that the handler makes.\n"
+    "\n"
+    "Who: `no token`; `any user` with a token; `the user` that the request names; `group member`, `group administrator` (or its owner),\n"
+    "`group owner`; `administrator`: of `general.admin_users`, who may do everything. Effect: a `read` changes nothing; a `transaction`\n"
+    "changes rows and leaves notices in one step (docs/records.md, Changes); a `write` is complete in itself.\n";
+/* The road of its own: msg_lane.c. */
+#define WS_SEND 1003
+static const char send_row[] = "| %d | the user | write | sdkws.MsgData | msg.sendMsgResp |\n";
+static const char table_head[] = " | who | effect | request | data |\n| --- | --- | --- | --- | --- |\n";
+
+/* Without the package that all have. */
 static const char *message_name(const ProtobufCMessageDescriptor *d)
 {
-    return d ? d->name : "-";
+    static const char package[] = "openim.";
+
+    return strncmp(d->name, package, sizeof(package) - 1) ? d->name : d->name + sizeof(package) - 1;
+}
+
+static void print_row(FILE *out, const struct logic_route *r)
+{
+    fprintf(out, " | %s | %s | %s | %s |\n", permissions[r->permission], effects[r->effect], r->req ? message_name(r->req) : "*",
+            r->res == NULL && r->permission != LOGIC_INTERNAL ? "*" : r->res && r->res->n_fields ? message_name(r->res) : "-");
+}
+
+/* "/user" of "/user/get_users". */
+static size_t area_length(const char *path)
+{
+    return strcspn(path + 1, "/") + 1;
 }
 
 void logic_route_print(FILE *out)
 {
+    const char *area = "";
+
     pthread_once(&once, routes_sort);
+    fputs(page_head, out);
     for (size_t i = 0; i < n_path; i++) {
         const struct logic_route *r = by_path[i];
+        size_t n = area_length(r->path);
 
-        if (r->permission == LOGIC_INTERNAL) continue;
-        fprintf(out, "%s\t%s\t%s\t%s\t%s\n", r->path, permissions[r->permission], effects[r->effect], message_name(r->req),
-                message_name(r->res));
+        if (strlen(area) < n || strncmp(area, r->path, n) || area[n] != '/') {
+            fprintf(out, "\n## %.*s%s\n\n| path%s", (int)n, r->path, r->permission == LOGIC_INTERNAL ? ": tasks of our own" : "", table_head);
+        }
+        area = r->path;
+        fprintf(out, "| `%s`", r->path);
+        print_row(out, r);
+    }
+    fprintf(out, "\n## WebSocket\n\n| request%s", table_head);
+    for (size_t i = 0; i < n_ws; i++) {
+        if (by_ws[i]->ws > WS_SEND && (i == 0 || by_ws[i - 1]->ws < WS_SEND)) fprintf(out, send_row, WS_SEND);
+        fprintf(out, "| %d", by_ws[i]->ws);
+        print_row(out, by_ws[i]);
     }
 }

@@ -28,7 +28,7 @@ void logic_lane_reports(struct logic_lane *lane, int timeout_ms);
 /* A path of the protocol that has no handler yet: answered with 500, not with 404. */
 bool logic_route_planned(const char *path);
 
-/* The table as text, for docs/routes.md and the tests: path, permission, effect, request, response; a line each. */
+/* The table as docs/routes.md has it: a row a route, with who may call it, effect, request and response. */
 void logic_route_print(FILE *out);
 
 /* Parts of the table that logic.h does not name. */
