@@ -6,7 +6,7 @@
  *   1                  a request         a request per user        a member at once
  *   2                  a member at once  a member at once          a member at once
  *
- * Who is invited is told in notices of 50: that is what a message holds, and each of them is a step of the member log of its own, because a
+ * Who is invited is told in notices of 64: that is what a message holds, and each of them is a step of the member log of its own, because a
  * client that has the version before a notice takes its members as all that changed (D.4).
  */
 #include "group.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define LIST_MAX 1000
-#define STEP 50  /* members of one N1509 */
+#define STEP 64  /* members of one N1509 */
 #define PIECE 20 /* requests told by one task */
 
 enum { NEED_REQUEST_OR_INVITATION = 0, NEED_REQUEST = 1, NEED_NOTHING = 2 };

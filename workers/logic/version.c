@@ -191,7 +191,8 @@ static int entries_write(struct logic_lane *lane, const struct oim_sql_value *ar
 static int trim(struct logic_lane *lane, enum logic_log kind, const char *owner, uint64_t version, uint32_t steps)
 {
     static const char find[] = "SELECT version FROM version_entries WHERE kind = ? AND owner_id = ? ORDER BY version DESC LIMIT 1 OFFSET ?";
-    static const char drop[] = "DELETE FROM version_entries WHERE kind = ? AND owner_id = ? AND version < ?";
+    /* a scan, which the server likes when most entries are of one log, would wait for the locks of all others */
+    static const char drop[] = "DELETE e FROM version_entries e FORCE INDEX (since) WHERE kind = ? AND owner_id = ? AND version < ?";
     struct oim_sql_value args[] = {oim_sql_int(kind), oim_sql_text(owner), oim_sql_int(CHANGES_MAX)};
     struct oim_sql_rows rows = {0};
     int rc;
@@ -347,5 +348,5 @@ int logic_version_drop(struct logic_lane *lane, enum logic_log kind, const char 
     int rc = oim_sql_exec(lane->db, lane->arena, "DELETE FROM version_docs WHERE kind = ? AND owner_id = ?", args, 2, NULL, NULL);
 
     if (rc) return rc;
-    return oim_sql_exec(lane->db, lane->arena, "DELETE FROM version_entries WHERE kind = ? AND owner_id = ?", args, 2, NULL, NULL);
+    return oim_sql_exec(lane->db, lane->arena, "DELETE e FROM version_entries e FORCE INDEX (since) WHERE kind = ? AND owner_id = ?", args, 2, NULL, NULL);
 }
