@@ -180,6 +180,7 @@ typedef struct {
     ngx_uint_t                    flags;
     ngx_str_t                     token;
     ngx_str_t                     remote;
+    ngx_str_t                     query;     /* where a route reads it */
 } ngx_http_openim_uplink_t;
 
 

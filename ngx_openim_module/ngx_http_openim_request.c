@@ -568,6 +568,10 @@ ngx_http_openim_uplink_write(struct oim_wire_writer *w,
     ngx_http_openim_uplink_int(w, 14, up->flags);
     ngx_http_openim_uplink_str(w, 15, &up->token);
     ngx_http_openim_uplink_str(w, 16, &up->remote);
+
+    if (oim_wire_utf8(up->query.data, up->query.len)) {
+        ngx_http_openim_uplink_str(w, 18, &up->query);
+    }
 }
 
 

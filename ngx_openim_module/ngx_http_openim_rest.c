@@ -527,6 +527,10 @@ ngx_http_openim_rest_forward(ngx_http_request_t *r)
     up.flags = ctx->protobuf;
     up.remote = r->connection->addr_text;
 
+    if (ngx_http_openim_rest_starts(&r->uri, "/msg/send_simple_msg")) {
+        up.query = r->args;
+    }
+
     rc = ngx_http_openim_uplink_send(&up);
 
     if (rc == NGX_OK) {

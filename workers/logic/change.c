@@ -12,9 +12,12 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ATTEMPTS 8     /* of a transaction that met another one */
 #define REPORTS_MS 100
+#define RETRY_MS 100
+#define DROP "drop:"   /* a letter that is a key of Redis */
 
 struct logic_change {
     Openim__Internal__Done done;
@@ -35,9 +38,18 @@ static void *grown(struct oim_arena *a, void *list, size_t n, size_t *cap)
     return more;
 }
 
+static bool is_drop(const char *letter)
+{
+    return strncmp(letter, DROP, sizeof(DROP) - 1) == 0;
+}
+
 static void letter_publish(struct logic_call *call, const char *letter)
 {
-    oim_redis_add(call->lane->rds, "PUBLISH oim:cache %s", letter);
+    if (is_drop(letter)) {
+        oim_redis_add(call->lane->rds, "DEL %s", letter + sizeof(DROP) - 1);
+    } else {
+        oim_redis_add(call->lane->rds, "PUBLISH oim:cache %s", letter);
+    }
 }
 
 void logic_changed(struct logic_call *call, const char *kind, const char *id)
@@ -54,6 +66,11 @@ void logic_changed(struct logic_call *call, const char *kind, const char *id)
     }
     change->done.letters = grown(call->lane->arena, change->done.letters, change->done.n_letters, &change->cap_letters);
     change->done.letters[change->done.n_letters++] = letter;
+}
+
+void logic_dropped(struct logic_call *call, const char *key)
+{
+    logic_changed(call, "drop", key);
 }
 
 void logic_groups_changed(struct logic_call *call, const char *group_id, char *const *users, const uint64_t *versions, size_t n, bool joined)
@@ -212,24 +229,35 @@ static int reply_repeat(struct logic_call *call, const Openim__Internal__Done *d
 
 /* ---- what follows the commit ---- */
 
-/* A cache that cannot be told (Redis away) must not fail the call: caches start empty when they come back to Redis. */
-static void letters_send(struct logic_call *call, const Openim__Internal__Done *done)
+/* A cache that cannot be told (Redis away) must not fail the call: caches start empty when they come back to Redis. A copy in Redis
+ * itself stays there: it has to go. OIM_EUNAVAIL only at stop. */
+static int letters_send(struct logic_call *call, const Openim__Internal__Done *done)
 {
-    if (done->n_letters == 0) return;
-    oim_redis_reset(call->lane->rds);
-    for (size_t i = 0; i < done->n_letters; i++) letter_publish(call, done->letters[i]);
-    oim_redis_run(call->lane->rds);
-    oim_redis_reset(call->lane->rds);
+    bool drops = false;
+    int rc;
+
+    if (done->n_letters == 0) return OIM_OK;
+    for (;;) {
+        oim_redis_reset(call->lane->rds);
+        for (size_t i = 0; i < done->n_letters; i++) {
+            letter_publish(call, done->letters[i]);
+            drops |= is_drop(done->letters[i]);
+        }
+        rc = oim_redis_run(call->lane->rds);
+        oim_redis_reset(call->lane->rds);
+        if (rc == OIM_OK || !drops) return OIM_OK;
+        if (call->lane->app->stop) return OIM_EUNAVAIL;
+        usleep(RETRY_MS * 1000);
+    }
 }
 
 /* Gateways know who is in the group before its notices are in the log. */
 static int follow(struct logic_call *call, const Openim__Internal__Done *done)
 {
-    int rc = OIM_OK;
+    int rc = letters_send(call, done);
 
-    letters_send(call, done);
     for (size_t i = 0; i < done->n_groups; i++) oim_downlink_groups(call->lane->down, NULL, done->groups[i]);
-    if (done->n_groups) rc = logic_lane_flush(call->lane);
+    if (rc == OIM_OK && done->n_groups) rc = logic_lane_flush(call->lane);
     for (size_t i = 0; i < done->n_records && rc == OIM_OK; i++) {
         const Openim__Internal__Done__Record *r = done->records[i];
 

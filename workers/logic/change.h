@@ -21,6 +21,9 @@ int logic_change_run(struct logic_call *call, const struct logic_route *route, c
 /* A letter to the caches of all processes: kind and id as in logic_cache.h. */
 void logic_changed(struct logic_call *call, const char *kind, const char *id);
 
+/* A copy in Redis of rows that this transaction changes: deleted after the commit, before anything else is told, however long Redis is away. */
+void logic_dropped(struct logic_call *call, const char *key);
+
 /* Users joined (or left) a group: their gateways are told. versions[i]: of the join log of users[i], after this change. */
 void logic_groups_changed(struct logic_call *call, const char *group_id, char *const *users, const uint64_t *versions, size_t n, bool joined);
 

@@ -3,7 +3,7 @@
  * it is complete or the answer is full: clients drop a connection whose frame exceeds 1 MiB, so what does
  * not fit is left out.
  *
- * What a user sees of a stored message is decided in one place, message_for.
+ * What a user sees of a stored message is decided in fetch_show.c.
  */
 #include "fetch.h"
 
@@ -17,39 +17,8 @@
 #define WAVE 256         /* wanted messages fetched at once */
 #define FRAME_BYTES 720000 /* as base64 in a JSON envelope still under 1 MiB */
 #define REST_BYTES 4194304
-#define LOOKUPS_MAX 16   /* single queries for what should not be missing */
-#define STATUS_SENDING 1
-#define STATUS_SENT 2
-#define STATUS_DELETED 4
 
-/* ---- what a user sees ---- */
-
-/*
- * A stored message becomes what user_id reads. Revoked and deleted messages change here when they exist
- * (messages.md 7.4); so does isRead of single chats, which follows explicit read marks only: a sender's
- * own read position says nothing about it. Quotes stay as they are, also with seq 0.
- *
- * status is given back as the sender had it, 1 from a client and 0 from the system; only pushes say 2
- * (messages.md 1: clients take everything below 4 as sent).
- */
-static void message_for(struct logic_call *call, const char *user_id, Openim__Sdkws__MsgData *msg)
-{
-    if (msg->status == STATUS_SENT) msg->status = STATUS_SENDING;
-}
-
-/* A seq that was given and is lost; sendTime keeps its place in the history of the client. */
-static Openim__Sdkws__MsgData *placeholder(struct logic_call *call, int64_t seq, int64_t send_time)
-{
-    Openim__Sdkws__MsgData *msg = logic_new(call, &openim__sdkws__msg_data__descriptor);
-
-    msg->seq = seq;
-    msg->status = STATUS_DELETED;
-    msg->sendtime = send_time;
-    return msg;
-}
-
-/* ---- fetching ---- */
-
+/* A message that one of the stores gave. */
 static void want_fill(struct logic_call *call, struct logic_want *w, const void *data, size_t len)
 {
     w->msg = openim__sdkws__msg_data__unpack(oim_arena_pb(call->lane->arena), len, data);
@@ -59,7 +28,7 @@ static void want_fill(struct logic_call *call, struct logic_want *w, const void 
     }
 }
 
-static int by_place(const void *a, const void *b)
+int logic_want_order(const void *a, const void *b)
 {
     const struct logic_want *x = *(struct logic_want *const *)a, *y = *(struct logic_want *const *)b;
     int order = strcmp(x->conv, y->conv);
@@ -188,11 +157,11 @@ static int fetch_history(struct logic_call *call, struct logic_want **wants, siz
     for (size_t i = 0; i < rows.n; i++) {
         const struct oim_sql_value *data = oim_sql_cell(&rows, i, 2);
         struct logic_want key = {.conv = logic_cell_text(&rows, i, 0), .seq = logic_cell_int(&rows, i, 1)}, *k = &key;
-        struct logic_want **hit = bsearch(&k, wants, n, sizeof(*wants), by_place);
+        struct logic_want **hit = bsearch(&k, wants, n, sizeof(*wants), logic_want_order);
 
         if (hit == NULL) continue;
-        while (hit > wants && by_place(hit - 1, &k) == 0) hit--;
-        for (; hit < wants + n && by_place(hit, &k) == 0; hit++) want_fill(call, *hit, data->p, data->len);
+        while (hit > wants && logic_want_order(hit - 1, &k) == 0) hit--;
+        for (; hit < wants + n && logic_want_order(hit, &k) == 0; hit++) want_fill(call, *hit, data->p, data->len);
     }
     return OIM_OK;
 }
@@ -211,7 +180,7 @@ static int fetch(struct logic_call *call, struct logic_want **wants, size_t n)
     if (rc) return rc;
     left = still_wanted(order, n);
     if (left == 0) return OIM_OK;
-    qsort(order, left, sizeof(*order), by_place);
+    qsort(order, left, sizeof(*order), logic_want_order);
     fetch_mongo(call, order, left);
     left = still_wanted(order, left);
     if (left == 0) return OIM_OK;
@@ -252,52 +221,5 @@ int logic_fetch(struct logic_call *call, struct logic_want **plan, size_t n, siz
             *done = j + 1;
         }
     }
-    return OIM_OK;
-}
-
-/* sendTime of the newest stored message before seq, 0 when there is none. */
-static int64_t time_before(struct logic_call *call, const char *conv, int64_t seq)
-{
-    static const char sql[] = "SELECT send_time FROM msg_history WHERE conversation_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1";
-    struct oim_sql_value args[] = {oim_sql_text(conv), oim_sql_int(seq)};
-    struct oim_sql_rows rows = {0};
-
-    if (oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, &rows, NULL) || rows.n == 0) return 0;
-    return logic_cell_int(&rows, 0, 0);
-}
-
-void logic_fetch_show(struct logic_call *call, const char *user_id, struct logic_want **plan, size_t n)
-{
-    struct logic_want **order = logic_list(call, n);
-    int lookups = 0;
-
-    memcpy(order, plan, n * sizeof(*order));
-    qsort(order, n, sizeof(*order), by_place);
-    for (size_t i = 0; i < n; i++) {
-        struct logic_want *w = order[i], *before = i ? order[i - 1] : NULL;
-        int64_t time;
-
-        if (w->msg) {
-            message_for(call, user_id, w->msg);
-            continue;
-        }
-        if (before && (strcmp(before->conv, w->conv) || before->seq < w->seq - 1)) before = NULL;
-        time = before ? before->msg->sendtime : 0;
-        if (before == NULL && lookups++ < LOOKUPS_MAX) time = time_before(call, w->conv, w->seq);
-        w->msg = placeholder(call, w->seq, time);
-    }
-}
-
-int logic_fetch_before(struct logic_call *call, const char *user_id, int64_t low, struct logic_want *w)
-{
-    static const char sql[] = "SELECT data FROM msg_history WHERE conversation_id = ? AND seq BETWEEN ? AND ?"
-                              " ORDER BY seq DESC LIMIT 1";
-    struct oim_sql_value args[] = {oim_sql_text(w->conv), oim_sql_int(low), oim_sql_int(w->seq - 1)};
-    struct oim_sql_rows rows = {0};
-    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 3, &rows, NULL);
-
-    if (rc || rows.n == 0) return rc;
-    want_fill(call, w, oim_sql_cell(&rows, 0, 0)->p, oim_sql_cell(&rows, 0, 0)->len);
-    if (w->msg) message_for(call, user_id, w->msg);
     return OIM_OK;
 }

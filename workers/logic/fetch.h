@@ -1,6 +1,6 @@
 /*
  * Stored messages by (conversation, seq): Redis, then MongoDB, then MySQL, as few round trips as it takes
- * (messages.md 7.4). pull.c says what is wanted, fetch.c brings it.
+ * (messages.md 7.4). pull.c says what is wanted, fetch.c brings it, fetch_show.c makes of it what a user sees.
  */
 #ifndef OIM_LOGIC_FETCH_H
 #define OIM_LOGIC_FETCH_H
@@ -21,11 +21,14 @@ struct logic_want {
  * or missing set. OIM_EFAIL when one cannot be read now: the client asks again. */
 int logic_fetch(struct logic_call *call, struct logic_want **plan, size_t n, size_t *done);
 
-/* Turns fetched ones into what user_id sees, missing ones into placeholders; msg is never NULL then. */
-void logic_fetch_show(struct logic_call *call, const char *user_id, struct logic_want **plan, size_t n);
+/* Turns fetched ones into what user_id sees (marks.h), missing and deleted ones into placeholders; msg is never NULL then. */
+int logic_fetch_show(struct logic_call *call, const char *user_id, struct logic_want **plan, size_t n);
 
-/* The newest message of conv with a seq below w->seq, not below low: into w, as user_id sees it; stays NULL
- * when there is none. */
-int logic_fetch_before(struct logic_call *call, const char *user_id, int64_t low, struct logic_want *w);
+/* Of n fetched messages, one a conversation: those that are lost or that user_id does not see are replaced by the newest before them
+ * that it sees, not below lows[i]; msg stays NULL where there is none. Not shown yet. */
+int logic_fetch_newest(struct logic_call *call, const char *user_id, struct logic_want **plan, const int64_t *lows, size_t n);
+
+/* For qsort of pointers: by conversation, then seq. */
+int logic_want_order(const void *a, const void *b);
 
 #endif

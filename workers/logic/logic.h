@@ -101,7 +101,7 @@ extern const struct logic_route logic_group_create_routes[], logic_group_join_ro
     logic_group_leave_routes[], logic_group_info_routes[], logic_group_member_routes[], logic_group_sync_routes[];
 extern const struct logic_route logic_conversation_change_routes[], logic_conversation_list_routes[];
 extern const struct logic_route logic_read_routes[], logic_revoke_routes[], logic_delete_routes[], logic_search_routes[],
-    logic_batch_routes[];                                                 /* messages */
+    logic_batch_routes[], logic_send_routes[];                                                 /* messages */
 const struct logic_route *logic_route_rest(const char *path);
 const struct logic_route *logic_route_ws(int32_t req);
 

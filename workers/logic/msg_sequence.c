@@ -238,7 +238,10 @@ static void stamp(struct msg_entry *entry, struct msg_conv *conv)
 {
     Openim__Sdkws__MsgData *msg = entry->msg;
 
-    msg->servermsgid = (char *)(uintptr_t)server_msg_id(entry->turn->arena, msg, entry->partition, entry->offset);
+    /* the answer to a batch has named it already (message_batch.c) */
+    if (entry->up->source != OPENIM__INTERNAL__SOURCE__SERVER || msg->servermsgid[0] == '\0') {
+        msg->servermsgid = (char *)(uintptr_t)server_msg_id(entry->turn->arena, msg, entry->partition, entry->offset);
+    }
     if (msg->sendtime <= 0) {
         msg->sendtime = entry->timestamp;
         if (conv && msg->sendtime < conv->last_time) msg->sendtime = conv->last_time;

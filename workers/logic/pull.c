@@ -14,7 +14,6 @@
 
 #define PLAN_MAX 8192 /* wanted messages of one request */
 #define RANGES_MAX 2000
-#define LOOKUPS_MAX 16 /* single queries for what should not be missing */
 
 /* ---- 1002 ---- */
 
@@ -175,7 +174,8 @@ static int pull_by_range(struct logic_call *call, const ProtobufCMessage *req_, 
     plan = plan_ranges(call, ranges, n, &n_plan);
     rc = logic_fetch(call, plan, n_plan, &done);
     if (rc) return rc;
-    logic_fetch_show(call, req->userid, plan, done);
+    rc = logic_fetch_show(call, req->userid, plan, done);
+    if (rc) return rc;
     qsort(plan, done, sizeof(*plan), by_owner);
     for (size_t i = 0; i < done; i++) ranges[plan[i]->owner].n_wants++;
 
@@ -272,7 +272,8 @@ static int pull_by_seq(struct logic_call *call, const ProtobufCMessage *req_, Pr
     for (size_t i = 0; i < n_plan; i++) plan[i] = &wants[i];
     rc = logic_fetch(call, plan, n_plan, &done);
     if (rc) return rc;
-    logic_fetch_show(call, req->userid, plan, done);
+    rc = logic_fetch_show(call, req->userid, plan, done);
+    if (rc) return rc;
     for (size_t i = 0, end; i < done; i = end) {
         Openim__Sdkws__PullMsgs *entry = entries[plan[i]->owner];
 
@@ -289,27 +290,26 @@ int logic_last_messages(struct logic_call *call, const char *user_id, char *cons
                         Openim__Sdkws__MsgData **out)
 {
     struct logic_want *wants = logic_array(call, n, sizeof(*wants)), **plan = logic_list(call, n);
-    size_t n_plan = 0, done;
-    int lookups = 0, rc;
+    int64_t *lows = logic_array(call, n, sizeof(*lows));
+    size_t n_plan = 0, done, left = 0;
+    int rc;
 
     for (size_t i = 0; i < n; i++) {
         out[i] = NULL;
         if (seqs[i].low > seqs[i].high) continue;
         wants[n_plan] = (struct logic_want){.conv = ids[i], .seq = seqs[i].high, .owner = i};
+        lows[n_plan] = seqs[i].low;
         plan[n_plan] = &wants[n_plan];
         n_plan++;
     }
     rc = logic_fetch(call, plan, n_plan, &done);
-    for (size_t i = 0; rc == OIM_OK && i < done; i++) {
-        struct logic_want *w = plan[i];
-
-        if (!w->missing) {
-            logic_fetch_show(call, user_id, &w, 1);
-        } else if (lookups++ < LOOKUPS_MAX) {
-            rc = logic_fetch_before(call, user_id, seqs[w->owner].low, w);
-        }
-        out[w->owner] = w->msg;
+    if (rc == OIM_OK) rc = logic_fetch_newest(call, user_id, plan, lows, done);
+    if (rc) return rc;
+    for (size_t i = 0; i < done; i++) {
+        if (plan[i]->msg) plan[left++] = plan[i];
     }
+    rc = logic_fetch_show(call, user_id, plan, left);
+    for (size_t i = 0; i < left && rc == OIM_OK; i++) out[plan[i]->owner] = plan[i]->msg;
     return rc;
 }
 

@@ -17,7 +17,7 @@ static const struct logic_route *const areas[] = {
     logic_friend_routes, logic_friend_apply_routes, logic_friend_change_routes, logic_black_routes,
     logic_group_routes, logic_group_create_routes, logic_group_join_routes, logic_group_apply_routes, logic_group_leave_routes,
     logic_group_info_routes, logic_group_member_routes, logic_group_sync_routes,
-    logic_msg_routes, logic_pull_routes, logic_batch_routes, logic_read_routes, logic_revoke_routes, logic_delete_routes,
+    logic_msg_routes, logic_pull_routes, logic_send_routes, logic_batch_routes, logic_read_routes, logic_revoke_routes, logic_delete_routes,
     logic_search_routes,
     logic_conversation_routes, logic_conversation_change_routes, logic_conversation_list_routes, logic_jssdk_routes,
     logic_statistics_routes,
