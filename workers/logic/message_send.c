@@ -349,16 +349,15 @@ static json_t *key_read(struct logic_call *call)
 }
 
 /* An answer into the chat: as its receiver, or, in a group, as who is named. */
-static int simple_route(struct logic_body *body, Openim__Sdkws__MsgData *msg)
+static int simple_route(struct logic_call *call, const char *named, Openim__Sdkws__MsgData *msg)
 {
-    struct logic_body key = {.call = body->call, .json = key_read(body->call)};
-    struct logic_call *call = body->call;
+    struct logic_body key = {.call = call, .json = key_read(call)};
 
     if (key.json == NULL) return logic_args(call, "key is missing or wrong");
     msg->groupid = logic_body_text(&key, "groupID");
     if (msg->groupid[0]) {
         msg->sessiontype = LOGIC_SESSION_GROUP;
-        msg->sendid = logic_body_text(body, "sendID");
+        msg->sendid = (char *)named;
     } else {
         msg->sessiontype = LOGIC_SESSION_SINGLE;
         msg->sendid = logic_body_text(&key, "recvID");
@@ -366,7 +365,6 @@ static int simple_route(struct logic_body *body, Openim__Sdkws__MsgData *msg)
     }
     json_decref(key.json);
     if (key.wrong) return logic_args(call, "key has %s of the wrong type", key.wrong);
-    if (body->wrong) return logic_args(call, "%s has the wrong type", body->wrong);
     if (msg->sendid[0] == '\0') return logic_args(call, "sendID is empty");
     if (msg->groupid[0] == '\0' && msg->recvid[0] == '\0') return logic_args(call, "recvID is empty");
     return OIM_OK;
@@ -387,7 +385,7 @@ static void simple_content(struct logic_call *call, Openim__Sdkws__MsgData *msg,
 static int simple_message(struct logic_body *body, Openim__Sdkws__MsgData *msg)
 {
     struct logic_call *call = body->call;
-    const char *text = logic_body_text(body, "content");
+    const char *text = logic_body_text(body, "content"), *named = logic_body_text(body, "sendID");
     Openim__Sdkws__UserInfo *sender;
     int rc;
 
@@ -395,7 +393,7 @@ static int simple_message(struct logic_body *body, Openim__Sdkws__MsgData *msg)
     offline_push_of(body, msg);
     if (body->wrong) return logic_args(call, "%s has the wrong type", body->wrong);
     if (text[0] == '\0') return logic_args(call, "content is empty");
-    rc = simple_route(body, msg);
+    rc = simple_route(call, named, msg);
     if (rc == OIM_OK) rc = logic_self(call, msg->sendid);
     if (rc == OIM_OK) rc = logic_users(call, &msg->sendid, 1, &sender);
     if (rc) return rc;

@@ -353,7 +353,7 @@ static int last_message(struct logic_call *call, const ProtobufCMessage *req_, P
 
 const struct logic_route logic_pull_routes[] = {
     {"/msg/pull_msg_by_seq", 1002, LOGIC_SELF, PULL, pull_by_range, LOGIC_READ},
-    {NULL, 1005, LOGIC_ANY, MSG(get_seq_message), pull_by_seq, LOGIC_READ},
-    {NULL, 1007, LOGIC_ANY, MSG(get_last_message), last_message, LOGIC_READ},
+    {NULL, 1005, LOGIC_SELF, MSG(get_seq_message), pull_by_seq, LOGIC_READ},
+    {NULL, 1007, LOGIC_SELF, MSG(get_last_message), last_message, LOGIC_READ},
     {0},
 };
