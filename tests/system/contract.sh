@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# Plays the recorded steps of every area but object, third and config, whose routes
+# Plays the recorded steps, and our own of scenarios/, of every area but object, third and config, whose routes
 # come later. Steps of the others that need such routes are in contract-later.txt
 # ("scenario: step"): they may fail, and one of them that passes is reported, so that
 # the list only shrinks.
@@ -11,7 +11,7 @@ here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 
-python3 "$here/../contract/contract.py" --area auth,conversation,friend,group,http,jssdk,msg,statistics,user,ws \
+python3 "$here/../contract/contract.py" "$here/../contract/recorded" "$here/scenarios" --area auth,conversation,friend,group,http,jssdk,msg,statistics,user,ws \
     --api "http://$OPENIM_REST_ADDRESS" --ws "ws://$OPENIM_WS_ADDRESS" |
     grep -vE '^[0-9]+ passed' >"$out"
 

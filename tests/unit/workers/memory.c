@@ -63,6 +63,7 @@ static void id_hash_vectors(void **state)
     assert_true(oim_hash_ids(u12, 2) == 9194020308628654040u);
     assert_true(oim_hash_ids(u21, 2) == 2170532237559490439u);
     assert_true(oim_hash_ids(mixed, 2) == 1225581532632502053u);
+    assert_true(oim_hash_md5_64("[]", 2) == 15515306683186839187u);
 }
 
 static void digests(void **state)
