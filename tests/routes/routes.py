@@ -276,7 +276,7 @@ class Suite:
         self.expect("with a list as body", "[1]", self.token, ARGS, INTERNAL)
         deep = '{"zz":' + "[" * 100000 + "]" * 100000 + "}"
         self.expect("with a deep body", deep, self.token, ARGS, INTERNAL)
-        self.expect("with text that is not UTF-8", b'{"zz":"\xff\xfe"}', self.token, ARGS, INTERNAL, DENIED, 0)
+        self.expect("with text that is not UTF-8", b'{"zz":"\xff\xfe"}', self.token, ARGS, INTERNAL, DENIED, MISSING, 0)
 
     def members(self):
         for name, kind in self.route.request.items():
