@@ -3,7 +3,7 @@
 
     module.py [NAME...]      tests whose function name contains NAME
 Environment: what `./build.sh env` prints; MODULE_SLOW=1 adds the tests that wait for the time-outs of the configuration as it is.
-Tests are here, in rest.py and in life.py. After each test the nginx workers must be the same processes as before.
+Tests are here, in rest.py, in groups.py and in life.py. After each test the nginx workers must be the same processes as before.
 """
 
 import gzip
@@ -13,6 +13,7 @@ import struct
 import sys
 import time
 
+import groups
 import life
 import rest
 from wire import ENV, PLACE, WAYS, pb, ws
@@ -339,14 +340,14 @@ def settled():
 
 def main():
     settled()
-    found = {**globals(), **vars(rest), **vars(life)}
+    found = {**globals(), **vars(rest), **vars(groups), **vars(life)}
     tests = [(n, f) for n, f in found.items() if n.startswith("test_") and (len(sys.argv) < 2 or any(a in n for a in sys.argv[1:]))]
     passed = failed = 0
     for number, (name, test) in enumerate(tests, 1):
         before, problem = workers()[1], None
         try:
             test()
-            if test not in life.NEW_WORKERS and workers()[1] != before:
+            if test not in life.NEW_WORKERS | groups.NEW_WORKERS and workers()[1] != before:
                 problem = "an nginx worker ended"
         except Exception as error:  # pylint: disable=broad-except
             problem = f"{type(error).__name__}: {error}"
