@@ -32,7 +32,10 @@ static ngx_int_t ngx_http_openim_member_list(ngx_http_openim_user_t *user,
 
 static ngx_rbtree_t               ngx_http_openim_groups;
 static ngx_rbtree_node_t          ngx_http_openim_groups_sentinel;
+
+#if !(NGX_DEBUG_PALLOC)
 static ngx_http_openim_member_t  *ngx_http_openim_members_free;
+#endif
 
 /* In place of the membership of a group that is in the list */
 static ngx_http_openim_member_t   ngx_http_openim_member_seen;

@@ -69,5 +69,8 @@ def field(number, value):
 seed('wire', field(1, b'u1') + field(2, b'u2') + field(3, b'g') + field(9, 3) + field(12, b'content'))
 seed('wire', field(1, b'u2') + field(2, b'u1') + field(9, 1) + b'\x80\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01')
 seed('wire', b'\x09' + bytes(8) + b'\x0d' + bytes(4) + b'\x0a\x7f')
+groups = field(1, b'u1') + field(2, 7) + field(3, 1) + field(4, b'g1') + field(4, b'') + field(5, b'g2') + field(6, 9)
+seed('wire', field(1, 1) + field(2, b'publisher') + field(3, 1) + field(7, groups) + field(5, field(1, 5) + field(5, b'g1') + field(7, 2)))
+seed('wire', groups[:-1] + b'\x89\x80\x80\x80\x80\x80\x80\x80\x80\x01' + field(4, b'\xff'))
 for f in frames:
     seed('wire', bytes.fromhex(f['payload_hex']))

@@ -177,6 +177,9 @@ static void test_conversation_names(void **state)
     oim_arena_free(a);
 }
 
+extern const struct CMUnitTest cache_tests[]; /* cache.c */
+extern const size_t n_cache_tests;
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,7 +193,9 @@ int main(void)
         cmocka_unit_test(test_text_is_not_forced),
         cmocka_unit_test(test_conversation_names),
     };
-    int n = sizeof(tests) / sizeof(tests[0]), failed = cmocka_run_group_tests_name("logic", tests, NULL, NULL);
+    int n = sizeof(tests) / sizeof(tests[0]) + (int)n_cache_tests, failed = cmocka_run_group_tests_name("logic", tests, NULL, NULL);
+
+    failed += _cmocka_run_group_tests("cache", cache_tests, n_cache_tests, NULL, NULL);
 
     printf("%d passed, %d failed\n", n - failed, failed);
     return failed != 0;

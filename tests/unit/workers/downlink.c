@@ -232,6 +232,63 @@ static void kicks(void **state)
     nothing_more();
 }
 
+/* To the gateways of the user, or to one, which need not be alive; between pushes in the order of adding. */
+static void groups(void **state)
+{
+    static const char *const users[] = {"u1"};
+    char *joined[] = {(char *)"g1", (char *)"", (char *)"g2"}, *left[] = {(char *)"g3"};
+    Openim__Internal__Groups g = OPENIM__INTERNAL__GROUPS__INIT;
+    redisReply *reply;
+    Downlink *d;
+    int at;
+
+    connected("u1", 0, 1);
+    connected("u1", 1, 2);
+    connected("u1", 1, 3);
+    connected("u1", 2, 4); /* dead */
+    g.userid = (char *)"u1";
+    g.version = UINT64_MAX;
+    g.left = left;
+    g.n_left = 1;
+    oim_downlink_groups(dl, NULL, &g);
+    oim_downlink_groups(dl, "", &g); /* nobody */
+    push(users, 1, "g1", 41);
+    g.joined = joined;
+    g.n_joined = 3;
+    g.n_left = 0;
+    g.full = true;
+    g.connid = 9;
+    oim_downlink_groups(dl, gw[2], &g);
+    g.userid = (char *)"u4"; /* not connected */
+    oim_downlink_groups(dl, NULL, &g);
+    assert_int_equal(oim_downlink_pending(dl), 4);
+    assert_int_equal(oim_downlink_flush(dl, rds), OIM_OK);
+    assert_int_equal(redisGetReply(sub, (void **)&reply), REDIS_OK);
+    d = openim__internal__downlink__unpack(oim_arena_pb(arena), reply->element[2]->len, (const uint8_t *)reply->element[2]->str);
+    assert_true((char *)memmem(reply->element[2]->str, reply->element[2]->len, "g3", 2) <
+                (char *)memmem(reply->element[2]->str, reply->element[2]->len, "payload", 7));
+    freeReplyObject(reply);
+    for (int i = 0; i < 2; i++) {
+        if (i) d = receive(&at);
+        assert_int_equal(d->n_groups, 1);
+        assert_string_equal(d->groups[0]->userid, "u1");
+        assert_true(d->groups[0]->version == UINT64_MAX);
+        assert_string_equal(d->groups[0]->left[0], "g3");
+        assert_int_equal(d->groups[0]->n_joined, 0);
+        assert_int_equal(d->n_pushes, 1);
+        assert_string_equal(d->pushes[0]->groupid, "g1");
+        assert_int_equal(d->pushes[0]->n_userids, 1);
+    }
+    d = receive(&at);
+    assert_int_equal(at, 2);
+    assert_int_equal(d->n_pushes, 0);
+    assert_int_equal(d->groups[0]->full, 1);
+    assert_int_equal(d->groups[0]->connid, 9);
+    assert_int_equal(d->groups[0]->n_joined, 3);
+    assert_string_equal(d->groups[0]->joined[2], "g2");
+    nothing_more();
+}
+
 /* The bytes keep the order of adding: reply, push, reply. */
 static void order(void **state)
 {
@@ -366,6 +423,6 @@ static void many(void **state)
 
 static const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    T(replies), T(pushes_go_where_users_are), T(kicks), T(order), T(large_ones_are_split), T(outage), T(foreign_key), T(many),
+    T(replies), T(pushes_go_where_users_are), T(kicks), T(groups), T(order), T(large_ones_are_split), T(outage), T(foreign_key), T(many),
 };
 UNIT_GROUP(unit_downlink, "downlink", tests, "OPENIM_REDIS_ADDRESS");
