@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 
-from life import Held
+from life import Held, gone
 from wire import ENV, PLACE, WAYS, SmallNginx, one_byte_at_a_time, pb, workers, ws
 
 QUIET = 0.3
@@ -374,9 +374,9 @@ def test_reload_both_generations_know_the_groups():
     owner, early, late = Member(WAYS[:2]), Member(WAYS[2:]), PLACE.user()
     group = made(owner.name, [early.name])
     assert owner.talks[0].ask(1003, "MsgData", message(owner.name, group, "before"))["errCode"] == 0
-    os.kill(workers()[0], signal.SIGHUP)
+    pid, old = workers()
+    os.kill(pid, signal.SIGHUP)
     deadline = time.monotonic() + 10
-    old = workers()[1]
     while workers()[1] <= old and time.monotonic() < deadline:
         time.sleep(0.05)
     fresh_talk = PLACE.open(early.name, platform=8)
@@ -395,6 +395,7 @@ def test_reload_both_generations_know_the_groups():
     while not names or names[-1] != "end":
         names.append(joined.pushed())
     assert "after" not in names, names
+    gone(old, 20)
 
 
 NEW_WORKERS = {test_reload_both_generations_know_the_groups}
