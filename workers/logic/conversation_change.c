@@ -399,9 +399,9 @@ static int update_conversations_by_user(struct logic_call *call, const ProtobufC
     const Openim__Conversation__UpdateConversationsByUserReq *req = (const void *)req_;
     Openim__Internal__PeerTask task = OPENIM__INTERNAL__PEER_TASK__INIT;
 
-    if (req->userid[0] == '\0') return logic_args(call, "userID is empty"); /* groups have no peer */
     if (req->ex && strlen(req->ex->value) > TEXT_MAX) return logic_args(call, "ex is too long");
     if (logic_self(call, req->userid)) return OIM_EFAIL;
+    if (req->userid[0] == '\0') return logic_args(call, "userID is empty"); /* groups have no peer */
     if (req->ex == NULL) return OIM_OK;
     task.userid = req->userid;
     task.ex = req->ex->value;
