@@ -11,8 +11,10 @@ const TRIOS = [['N15', 'W385', 'N10'], ['W385', 'J14', 'N15'], ['J14', 'N10', 'W
 
 const FIELDS = ['conversationID', 'conversationType', 'userID', 'groupID', 'recvMsgOpt', 'isPinned', 'isPrivateChat', 'burnDuration', 'groupAtType', 'ex',
   'attachedInfo', 'msgDestructTime', 'isMsgDestruct'];
+// What a message opens at a client begins with these, and a 0 of the server does not replace them.
+const BEGINNING = { burnDuration: 30, msgDestructTime: 604800 };
 const plain = v => v === undefined || v === null || v === false || v === '' ? 0 : v === true ? 1 : v;
-const picture = list => [...list || []].map(c => Object.fromEntries(FIELDS.map(f => [f, plain(c[f])]))).sort((a, b) => (a.conversationID < b.conversationID ? -1 : 1));
+const picture = list => [...list || []].map(c => Object.fromEntries(FIELDS.map(f => [f, plain(c[f] === BEGINNING[f] ? 0 : c[f])]))).sort((a, b) => (a.conversationID < b.conversationID ? -1 : 1));
 
 const rows = async u => (await rest('/conversation/get_all_conversations', { ownerUserID: u })).conversations || [];
 const row = async (u, id) => (await rows(u)).find(c => c.conversationID === id);
