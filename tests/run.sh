@@ -28,6 +28,7 @@ SUITES="unit       unit gcc
         module     tests/module/run.sh
         contract   tests/system/contract.sh
         routes     routes
+        profile    tests/system/profile.py
         sdk        sdk
         queries    tests/system/queries.py $LOGS/mariadb-slow.log $slow_log
         fuzz       make -s -C tests/fuzz run SECONDS=60 BUILD=$ROOT/build-fuzz
