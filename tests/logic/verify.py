@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Who may write to whom (messages.md 3 and 16), through the gateway of the instance that `./build.sh up` started.
 
-Relations, options and groups are put straight into MySQL and told on the channel oim:cache, as the routes do; so this needs no route
-but registration and tokens. Environment: what `./build.sh env` prints. Closing line: "N passed, N failed".
+Relations, options and the state of groups are put straight into MySQL and told on the channel oim:cache, as the routes do; so this needs no
+route but registration, tokens and create_group. Environment: what `./build.sh env` prints. Closing line: "N passed, N failed".
 """
 
 import base64
@@ -134,11 +134,10 @@ def options(a, b):
     check("and takes again", 0, a.send("b")[0])
 
 
-def group(a, b, x):
+def group(client, a, b, x):
     g = P + "g"
-    sql(f"INSERT INTO chat_groups (group_id, notification, introduction, face_url, ex, create_time) VALUES ('{g}', '', '', '', '', {now()});"
-        f"INSERT INTO group_members (group_id, user_id, face_url, role_level, join_time, ex) VALUES ('{g}', '{P}a', '', 100, 0, ''),"
-        f"('{g}', '{P}b', '', 20, 0, '')")
+    client.call("/group/create_group", {"groupInfo": {"groupID": g, "groupName": g, "groupType": 2}, "ownerUserID": a.id, "memberUserIDs": [b.id],
+                                        "sendMessage": False}, client.admin_token())
     there = {"sessionType": 3, "groupID": g}
     check("unknown group", 1004, a.send("", sessionType=3, groupID=P + "none")[0])
     code, message, _ = a.send("", **there)
@@ -149,17 +148,22 @@ def group(a, b, x):
     check("a stranger does not", 1203, x.send("", **there)[0])
     check("and a member after a stranger", 0, b.send("", **there)[0])
     sql(f"UPDATE group_members SET mute_end_time = {now() + 600000} WHERE group_id = '{g}'")
+    changed("group", "g")
     check("a muted member", 1402, b.send("", **there)[0])
     check("a muted owner", 0, a.send("", **there)[0])
     sql(f"UPDATE group_members SET mute_end_time = {now() - 1000} WHERE group_id = '{g}'")
+    changed("group", "g")
     check("when the mute is over", 0, b.send("", **there)[0])
     sql(f"UPDATE chat_groups SET status = 3 WHERE group_id = '{g}'")
+    changed("group", "g")
     check("a muted group, member", 1403, b.send("", **there)[0])
     check("a muted group, owner", 0, a.send("", **there)[0])
     sql(f"UPDATE group_members SET role_level = 60 WHERE group_id = '{g}' AND user_id = '{P}b'")
+    changed("group", "g")
     check("a muted group, admin", 0, b.send("", **there)[0])
     check("a system type to a group", lambda c: c not in (0, None), x.send("", contentType=1501, **there)[0])
     sql(f"UPDATE chat_groups SET status = 2 WHERE group_id = '{g}'")
+    changed("group", "g")
     check("a dismissed group", 1204, a.send("", **there)[0])
 
 
@@ -207,7 +211,7 @@ def main():
     a, b, x = (Person(client, n) for n in "abx")
     for part in (relations, options, hostile, repeats):
         part(a, b)
-    group(a, b, x)
+    group(client, a, b, x)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
