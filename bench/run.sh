@@ -11,10 +11,10 @@ root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 bench=$BUILD/bin/openim-bench
 
 declare -A scenarios=(
-    [rate500]='--conns 100 --rate 500 --duration 20'
-    [rate2000]='--conns 200 --rate 2000 --duration 20'
-    [sustained60]='--conns 200 --rate 2000 --duration 60'
-    [closed]='--conns 50 --closed --duration 20'
+    [rate500]='--conns 100 --rate 500 --warmup 10 --duration 20'
+    [rate2000]='--conns 200 --rate 2000 --warmup 10 --duration 20'
+    [sustained60]='--conns 200 --rate 2000 --warmup 10 --duration 60'
+    [closed]='--conns 50 --closed --warmup 10 --duration 20'
     [idle10000]='--idle 10000 --duration 30'
 )
 all=(rate500 rate2000 sustained60 closed idle10000)

@@ -59,9 +59,10 @@ ferretdb_start() {
 }
 
 
-# FerretDB looks equal strings up by jsonb containment, which its own indexes do
-# not serve: a pull by block would read the whole collection. Real MongoDB gets
-# its ordinary index from openim-archive.
+# FerretDB looks equal values up by jsonb containment, which its own indexes do
+# not serve: a pull by block, and each day that the archive deletes, would read
+# the whole collection. Real MongoDB gets its ordinary indexes from
+# openim-archive.
 ferretdb_prepare() {
     local table
     ! ferretdb_external || return 0
@@ -70,9 +71,16 @@ ferretdb_prepare() {
         mongo_command create msg openim
         table=$(ferretdb_table openim msg)
     }
-    [[ $(postgres_query "select 1 from pg_indexes where indexname = '${table}_block'" ferretdb) ]] ||
-        postgres_query "create index ${table}_block on openim.$table
-            using gin ((_jsonb -> 'block') jsonb_path_ops) with (fastupdate = off)" ferretdb
+    ferretdb_index "$table" block
+    ferretdb_index "$table" day
+}
+
+
+# ferretdb_index TABLE KEY: unless it is there.
+ferretdb_index() {
+    [[ $(postgres_query "select 1 from pg_indexes where indexname = '$1_$2'" ferretdb) ]] ||
+        postgres_query "create index $1_$2 on openim.$1
+            using gin ((_jsonb -> '$2') jsonb_path_ops) with (fastupdate = off)" ferretdb
 }
 
 

@@ -13,7 +13,7 @@ RUN=$VAR/run LOGS=$VAR/log DATA=$VAR/data
 CACHE=$ROOT/var/cache                   # shared by all instances of a checkout
 BUILD=$ROOT/build${CC:+-${CC##*/}}${SANITIZE:+-san}
 CPU_GROUPS=(/sys/fs/cgroup/cpu /sys/fs/cgroup)   # version 1, version 2
-CPU_GROUP=openim-history
+CPU_GROUP=openim-history-${OPENIM_PORT_OFFSET:-0}
 FAIL_LINES=30                           # of a log, shown when a step fails
 
 # A build.sh that was called by ours must not take our servers for the caller's.
@@ -185,21 +185,21 @@ spawn() {
 
 
 # yield_cpu: the calling shell, and so what it spawns, takes a tenth of another
-# part's share while processors are short, and all it wants otherwise. For the
-# writers of history: a batch of theirs would hold up messages for tens of
-# milliseconds. This needs a control group: each part is a session, and Linux
-# shares between sessions first (autogroup), so nice would change nothing.
-# Without root, or where there are no groups to be made, all stay equal.
+# part's share while processors are short (OPENIM_HISTORY_SHARE: percent), and
+# all it wants otherwise. For the writers of history: a batch of theirs would
+# hold up messages for tens of milliseconds. This needs a control group: each
+# part is a session, and Linux shares between sessions first (autogroup), so
+# nice would change nothing. Where no group can be made, all stay equal.
 yield_cpu() {
-    local root group
+    local root group percent=${OPENIM_HISTORY_SHARE:-10}
     for root in "${CPU_GROUPS[@]}"; do
         group=$root/$CPU_GROUP
         [[ -w $root/cgroup.procs ]] || continue
         mkdir -p "$group" || continue
         if [[ -e $group/cpu.shares ]]; then
-            echo 102 >"$group/cpu.shares" || continue
+            echo $((1024 * percent / 100)) >"$group/cpu.shares" || continue
         elif [[ -e $group/cpu.weight ]]; then
-            echo 10 >"$group/cpu.weight" || continue
+            echo "$percent" >"$group/cpu.weight" || continue
         else
             continue
         fi

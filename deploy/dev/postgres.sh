@@ -38,9 +38,10 @@ postgres_start() {
             --encoding=UTF8 --locale=C --no-sync --no-instructions
     fi
     yield_cpu
+    # a scan by several processes would take all cores of a small machine
     spawn postgres postgres "$bin/postgres" -D "$dir" -p "$POSTGRES_PORT" -h 127.0.0.1 \
         -c unix_socket_directories= -c max_connections=200 -c shared_buffers=128MB \
-        -c wal_level=minimal -c max_wal_senders=0
+        -c wal_level=minimal -c max_wal_senders=0 -c max_parallel_workers_per_gather=0
 }
 
 
