@@ -12,22 +12,33 @@ static void text(struct oim_wire_writer *w, uint32_t number, const char *s)
     oim_wire_bytes(w, number, s, strlen(s));
 }
 
-size_t message_pack(uint8_t *out, size_t cap, const char *from, const char *to, const char *id, const void *content, size_t len)
+static size_t packed(uint8_t *out, size_t cap, const char *from, const char *to, const char *group, const char *id, const void *content,
+                     size_t len)
 {
     struct oim_wire_writer w = {.data = out, .cap = cap};
 
     text(&w, 1, from);
-    text(&w, 2, to);
+    text(&w, group ? 3 : 2, group ? group : to);
     text(&w, 4, id);
     oim_wire_varint(&w, 6, MESSAGE_PLATFORM);
     text(&w, 7, from);
-    oim_wire_varint(&w, 9, 1);    /* single chat */
+    oim_wire_varint(&w, 9, group ? 3 : 1); /* sessionType */
     oim_wire_varint(&w, 10, 100); /* by a user */
     oim_wire_varint(&w, 11, 101); /* text */
     oim_wire_bytes(&w, 12, content, len);
     oim_wire_varint(&w, 16, (uint64_t)wall_ms());
     oim_wire_varint(&w, 17, 1);
     return oim_wire_overflow(&w) ? 0 : w.len;
+}
+
+size_t message_pack(uint8_t *out, size_t cap, const char *from, const char *to, const char *id, const void *content, size_t len)
+{
+    return packed(out, cap, from, to, NULL, id, content, len);
+}
+
+size_t message_pack_group(uint8_t *out, size_t cap, const char *from, const char *group, const char *id, const void *content, size_t len)
+{
+    return packed(out, cap, from, NULL, group, id, content, len);
 }
 
 void message_content(char *out, size_t len)

@@ -19,8 +19,9 @@ struct message_view { /* borrowed, not NUL-terminated */
     int32_t status, content_type;
 };
 
-/* A text message of a single chat; content is the whole JSON. Returns its length, 0 when it does not fit. */
+/* A text message of a single chat, or to a group; content is the whole JSON. Returns its length, 0 when it does not fit. */
 size_t message_pack(uint8_t *out, size_t cap, const char *from, const char *to, const char *id, const void *content, size_t len);
+size_t message_pack_group(uint8_t *out, size_t cap, const char *from, const char *group, const char *id, const void *content, size_t len);
 /* {"content":"xxx..."} of exactly len bytes (at least 14). */
 void message_content(char *out, size_t len);
 void message_conversation(char *out, size_t cap, const char *a, const char *b);

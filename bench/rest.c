@@ -15,6 +15,7 @@
 
 #define ALREADY_REGISTERED 1102
 #define TIMEOUT_S 20
+#define GROUP_USERS 1000 /* of one request */
 
 static int failed(struct rest *r, const char *what, const char *detail)
 {
@@ -150,6 +151,40 @@ int rest_register(struct rest *r, char *const *users, size_t n, int tolerate)
     if (sent < 0) return -1;
     code = answer(r, 0, "/user/user_register", buffer, sizeof(buffer));
     return code == 0 || (tolerate && code == ALREADY_REGISTERED) ? 0 : -1;
+}
+
+/* path with {head "list": [users]} */
+static int users_send(struct rest *r, const char *path, const char *head, const char *list, char *const *users, size_t n)
+{
+    size_t cap = strlen(head) + strlen(list) + 64, len;
+    char *body, buffer[8192];
+    int sent;
+
+    for (size_t i = 0; i < n; i++) cap += strlen(users[i]) + 3;
+    body = malloc(cap);
+    if (body == NULL) return failed(r, "out of memory", NULL);
+    len = (size_t)sprintf(body, "{%s,\"%s\":[", head, list);
+    for (size_t i = 0; i < n; i++) len += (size_t)sprintf(body + len, "%s\"%s\"", i ? "," : "", users[i]);
+    len += (size_t)sprintf(body + len, "]}");
+    sent = ask(r, 0, path, body, len);
+    free(body);
+    if (sent < 0) return -1;
+    return answer(r, 0, path, buffer, sizeof(buffer)) == 0 ? 0 : -1;
+}
+
+int rest_group(struct rest *r, const char *group, char *const *users, size_t n)
+{
+    size_t first = n < GROUP_USERS ? n : GROUP_USERS;
+    char head[512];
+    int err;
+
+    snprintf(head, sizeof(head), "\"ownerUserID\":\"%s\",\"groupInfo\":{\"groupID\":\"%s\",\"groupName\":\"bench\",\"groupType\":2}", users[0], group);
+    err = users_send(r, "/group/create_group", head, "memberUserIDs", users + 1, first - 1);
+    snprintf(head, sizeof(head), "\"groupID\":\"%s\",\"reason\":\"\"", group);
+    for (size_t i = first; i < n && err == 0; i += GROUP_USERS) {
+        err = users_send(r, "/group/invite_user_to_group", head, "invitedUserIDs", users + i, n - i < GROUP_USERS ? n - i : GROUP_USERS);
+    }
+    return err;
 }
 
 static int token_ask(struct rest *r, int link, const char *user)

@@ -22,6 +22,8 @@ int rest_open(struct rest *r, const char *address, const char *secret, const cha
 void rest_close(struct rest *r);
 /* Users must be new, at most 500. A user that is there already is an error unless tolerate. */
 int rest_register(struct rest *r, char *const *users, size_t n, int tolerate);
+/* A group of users[0], who owns it, and all others. */
+int rest_group(struct rest *r, const char *group, char *const *users, size_t n);
 /* tokens[i] is allocated. */
 int rest_tokens(struct rest *r, char *const *users, size_t n, char **tokens);
 
