@@ -173,7 +173,8 @@ static int leases_take(struct logic_call *call, struct logic_marks *marks, const
 
 static void copy_add(struct logic_call *call, const char *key, const char *lease, const uint8_t *value, size_t len)
 {
-    static const char fill[] = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', " COPY_SECONDS ") end";
+    static const char fill[] = "if redis.call('GET', KEYS[1]) == ARGV[1] then"
+                               " redis.call('SET', KEYS[1], ARGV[2], 'EX', " COPY_SECONDS ") end";
 
     oim_redis_add(call->lane->rds, "EVAL %s 1 %s %s %b", fill, key, lease, value, len);
 }
@@ -261,7 +262,8 @@ static uint8_t *bits_of_row(struct logic_call *call, const struct oim_sql_rows *
 
 static void read_add(struct logic_call *call, Openim__Internal__Marks *shared, char *user_id, uint8_t *bits)
 {
-    Openim__Internal__Marks__Read **more = logic_list(call, shared->n_read + 1), *r = logic_new(call, &openim__internal__marks__read__descriptor);
+    Openim__Internal__Marks__Read **more = logic_list(call, shared->n_read + 1);
+    Openim__Internal__Marks__Read *r = logic_new(call, &openim__internal__marks__read__descriptor);
 
     if (shared->n_read) memcpy(more, shared->read, shared->n_read * sizeof(*more));
     r->userid = user_id;
@@ -447,11 +449,13 @@ static struct words *words_of(struct logic_call *call, const struct logic_span *
 }
 
 /* Adds the bits to the rows. One statement for up to ROWS_MAX rows, and no row is read: two transactions lose nothing of each other. */
-static int bits_write(struct logic_call *call, enum kind kind, const char *user_id, const char *conv, const struct logic_span *spans, size_t n)
+static int bits_write(struct logic_call *call, enum kind kind, const char *user_id, const char *conv, const struct logic_span *spans,
+                      size_t n)
 {
     enum { COLUMNS = 5 + WORDS };
-    static const char tail[] = " ON DUPLICATE KEY UPDATE w0 = w0 | VALUES(w0), w1 = w1 | VALUES(w1), w2 = w2 | VALUES(w2), w3 = w3 | VALUES(w3),"
-                               " w4 = w4 | VALUES(w4), w5 = w5 | VALUES(w5), w6 = w6 | VALUES(w6), w7 = w7 | VALUES(w7)";
+    static const char tail[] = " ON DUPLICATE KEY UPDATE w0 = w0 | VALUES(w0), w1 = w1 | VALUES(w1), w2 = w2 | VALUES(w2),"
+                               " w3 = w3 | VALUES(w3), w4 = w4 | VALUES(w4), w5 = w5 | VALUES(w5),"
+                               " w6 = w6 | VALUES(w6), w7 = w7 | VALUES(w7)";
     struct oim_arena *a = call->lane->arena;
     size_t n_words;
     const struct words *list = words_of(call, spans, n, &n_words);
@@ -464,7 +468,9 @@ static int bits_write(struct logic_call *call, enum kind kind, const char *user_
 
         for (step = ROWS_MAX; step > n_words - done; step /= 2) continue;
         for (size_t i = done; i < done + step; i++) {
-            *arg++ = oim_sql_blob(kind == HIDDEN ? own_hash(a, user_id, conv, list[i].block) : shared_hash(a, conv, list[i].block), 16);
+            const void *hash = kind == HIDDEN ? own_hash(a, user_id, conv, list[i].block) : shared_hash(a, conv, list[i].block);
+
+            *arg++ = oim_sql_blob(hash, 16);
             *arg++ = oim_sql_int(kind);
             *arg++ = oim_sql_text(user_id);
             *arg++ = oim_sql_text(conv);
@@ -480,7 +486,9 @@ static int bits_write(struct logic_call *call, enum kind kind, const char *user_
         oim_buf_free(&sql);
     }
     for (size_t i = 0; i < n_words; i++) {
-        logic_dropped(call, kind == HIDDEN ? own_key(a, own_hash(a, user_id, conv, list[i].block)) : shared_key(a, conv, list[i].block));
+        int64_t block = list[i].block;
+
+        logic_dropped(call, kind == HIDDEN ? own_key(a, own_hash(a, user_id, conv, block)) : shared_key(a, conv, block));
     }
     return rc;
 }

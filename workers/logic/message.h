@@ -24,7 +24,8 @@ enum { LOGIC_SEQS_MAX = 10000 }; /* of one request */
 /* ---- message_read.c ---- */
 
 /* The user's row of the conversation and what it may see there; *conv NULL where it has no part in it. */
-int logic_msg_conv(struct logic_call *call, const char *user_id, char *id, Openim__Conversation__Conversation **conv, struct logic_seq *seq);
+int logic_msg_conv(struct logic_call *call, const char *user_id, char *id, Openim__Conversation__Conversation **conv,
+                   struct logic_seq *seq);
 
 /* Whom a notice about the conversation goes to: the peer or the group. */
 const char *logic_msg_peer(const Openim__Conversation__Conversation *conv);
@@ -55,7 +56,8 @@ char *logic_body_text(struct logic_body *body, const char *name);
 int64_t logic_body_int(struct logic_body *body, const char *name, int64_t min, int64_t max);
 bool logic_body_bool(struct logic_body *body, const char *name);
 
-/* The message of a body of /msg/send_msg, checked: 1001, 1002, or 500 for content that lacks something. many: the receivers are elsewhere. */
+/* The message of a body of /msg/send_msg, checked: 1001, 1002, or 500 for content that lacks something. many: the receivers are
+ * elsewhere. */
 int logic_send_message(struct logic_body *body, bool many, Openim__Sdkws__MsgData *msg);
 void logic_send_option_off(struct logic_call *call, Openim__Sdkws__MsgData *msg, const char *key);
 

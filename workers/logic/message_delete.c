@@ -30,7 +30,8 @@ static bool sync_other(const Openim__Msg__DeleteSyncOpt *opt)
 }
 
 /* To the user's own terminals, or to the conversation. */
-static int tell(struct logic_call *call, int32_t type, char *user_id, const Openim__Conversation__Conversation *conv, const ProtobufCMessage *tips)
+static int tell(struct logic_call *call, int32_t type, char *user_id, const Openim__Conversation__Conversation *conv,
+                const ProtobufCMessage *tips)
 {
     struct logic_notice notice = {
         .content_type = type,
@@ -73,8 +74,8 @@ static struct logic_span *existing(struct logic_call *call, const int64_t *seqs,
 }
 
 /* Who sent them, but for user_id; lost ones are nobody's. */
-static int senders_of(struct logic_call *call, const char *user_id, const char *conv, const struct logic_span *spans, size_t n, char **senders,
-                      size_t *n_senders)
+static int senders_of(struct logic_call *call, const char *user_id, const char *conv, const struct logic_span *spans, size_t n,
+                      char **senders, size_t *n_senders)
 {
     struct logic_want *wants = logic_array(call, n, sizeof(*wants)), **plan = logic_list(call, n);
     int rc = OIM_OK;
@@ -189,7 +190,8 @@ static int cleared_load(struct logic_call *call, struct cleared *c)
     return rc;
 }
 
-static int clear_tell(struct logic_call *call, const struct cleared *c, const Openim__Conversation__Conversation *conv, char **ids, size_t n)
+static int clear_tell(struct logic_call *call, const struct cleared *c, const Openim__Conversation__Conversation *conv, char **ids,
+                      size_t n)
 {
     Openim__Sdkws__ClearConversationTips tips = OPENIM__SDKWS__CLEAR_CONVERSATION_TIPS__INIT;
 

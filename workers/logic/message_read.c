@@ -179,8 +179,8 @@ static int mark_range(struct logic_call *call, const Openim__Msg__MarkConversati
     return n ? logic_mark_read(call, req->userid, req->conversationid, spans, n) : OIM_OK;
 }
 
-static int mark_single(struct logic_call *call, const Openim__Msg__MarkConversationAsReadReq *req, const struct logic_seq *seq, const char *peer,
-                       int64_t now)
+static int mark_single(struct logic_call *call, const Openim__Msg__MarkConversationAsReadReq *req, const struct logic_seq *seq,
+                       const char *peer, int64_t now)
 {
     struct receipt r = {req->userid, req->conversationid, peer, LOGIC_SESSION_SINGLE, now};
     int64_t *named;

@@ -78,8 +78,8 @@ static const char *index_of(const Openim__Msg__SearchMessageReq *req)
 static int count(struct logic_call *call, const Openim__Msg__SearchMessageReq *req, const struct search *s, int32_t *n)
 {
     struct oim_sql_rows rows = {0};
-    char *sql = oim_arena_printf(call->lane->arena, "SELECT COUNT(*) FROM (SELECT 1 FROM msg_history FORCE INDEX (%s) WHERE %s LIMIT %d) matches",
-                                 index_of(req), (const char *)s->where.data, COUNT_MAX);
+    static const char fmt[] = "SELECT COUNT(*) FROM (SELECT 1 FROM msg_history FORCE INDEX (%s) WHERE %s LIMIT %d) matches";
+    char *sql = oim_arena_printf(call->lane->arena, fmt, index_of(req), (const char *)s->where.data, COUNT_MAX);
     int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, s->args, s->n, &rows, NULL);
 
     if (rc == OIM_OK) *n = (int32_t)logic_cell_int(&rows, 0, 0);
@@ -89,11 +89,12 @@ static int count(struct logic_call *call, const Openim__Msg__SearchMessageReq *r
 static int page_read(struct logic_call *call, const Openim__Msg__SearchMessageReq *req, struct search *s, const struct logic_page *page,
                      struct oim_sql_rows *rows)
 {
-    char *sql = oim_arena_printf(call->lane->arena,
-                                 "SELECT h.conversation_id, h.seq, h.data FROM msg_history h JOIN (SELECT conversation_id, seq FROM msg_history"
-                                 " FORCE INDEX (%s) WHERE %s ORDER BY send_time, conversation_id, seq LIMIT ? OFFSET ?) p"
-                                 " ON p.conversation_id = h.conversation_id AND p.seq = h.seq ORDER BY h.send_time, h.conversation_id, h.seq",
-                                 index_of(req), (const char *)s->where.data);
+    static const char fmt[] = "SELECT h.conversation_id, h.seq, h.data FROM msg_history h JOIN"
+                              " (SELECT conversation_id, seq FROM msg_history FORCE INDEX (%s) WHERE %s"
+                              " ORDER BY send_time, conversation_id, seq LIMIT ? OFFSET ?) p"
+                              " ON p.conversation_id = h.conversation_id AND p.seq = h.seq"
+                              " ORDER BY h.send_time, h.conversation_id, h.seq";
+    char *sql = oim_arena_printf(call->lane->arena, fmt, index_of(req), (const char *)s->where.data);
 
     s->args[s->n] = oim_sql_int(page->limit < ROWS_MAX ? page->limit : ROWS_MAX);
     s->args[s->n + 1] = oim_sql_int(page->offset);
@@ -206,7 +207,7 @@ static int search_msg(struct logic_call *call, const ProtobufCMessage *req_, Pro
 }
 
 const struct logic_route logic_search_routes[] = {
-    {"/msg/search_msg", 0, LOGIC_ADMIN, &openim__msg__search_message_req__descriptor, &openim__msg__search_message_resp__descriptor, search_msg,
-     LOGIC_READ},
+    {"/msg/search_msg", 0, LOGIC_ADMIN, &openim__msg__search_message_req__descriptor, &openim__msg__search_message_resp__descriptor,
+     search_msg, LOGIC_READ},
     {0},
 };
