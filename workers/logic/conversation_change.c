@@ -94,63 +94,77 @@ static int settings_update(struct logic_call *call, const Settings *c, const str
     return logic_sql_in(call->lane, head, args, sizeof(args) / sizeof(args[0]), hashes, n, "", &rows);
 }
 
-/* Whether the conversation is one of owner, by its id. */
-static bool id_fits(struct logic_call *call, const Settings *c, const char *owner)
+/* Whether the conversation is one of the row's owner, by its id. */
+static bool id_fits(struct logic_call *call, const struct logic_conv_key *key)
 {
     struct oim_arena *a = call->lane->arena;
-    const char *peer = c->userid, *low = strcmp(owner, peer) < 0 ? owner : peer, *high = low == owner ? peer : owner;
+    bool first = strcmp(key->owner, key->peer) < 0;
+    const char *low = first ? key->owner : key->peer, *high = first ? key->peer : key->owner;
 
-    switch (c->conversationtype) {
-    case LOGIC_CONV_SINGLE: return strcmp(c->conversationid, oim_arena_printf(a, "si_%s_%s", low, high)) == 0;
-    case LOGIC_CONV_NOTIFICATION: return strcmp(c->conversationid, oim_arena_printf(a, "sn_%s_%s", low, high)) == 0;
-    case LOGIC_CONV_GROUP: return strcmp(c->conversationid, oim_arena_printf(a, "sg_%s", c->groupid)) == 0;
-    case LOGIC_CONV_WRITE_GROUP: return strcmp(c->conversationid, oim_arena_printf(a, "g_%s", c->groupid)) == 0;
+    switch (key->type) {
+    case LOGIC_CONV_SINGLE: return strcmp(key->id, oim_arena_printf(a, "si_%s_%s", low, high)) == 0;
+    case LOGIC_CONV_NOTIFICATION: return strcmp(key->id, oim_arena_printf(a, "sn_%s_%s", low, high)) == 0;
+    case LOGIC_CONV_GROUP: return strcmp(key->id, oim_arena_printf(a, "sg_%s", key->group)) == 0;
+    case LOGIC_CONV_WRITE_GROUP: return strcmp(key->id, oim_arena_printf(a, "g_%s", key->group)) == 0;
     default: return false;
     }
 }
 
-/* Users name nobody but themselves; an administrator knows what it does. */
-static int member_check(struct logic_call *call, const char *group_id)
+static bool of_group(const Settings *c)
 {
-    static const char sql[] = "SELECT 1 FROM group_members WHERE group_id = ? AND user_id = ?";
-    struct oim_sql_value args[] = {oim_sql_text(group_id), oim_sql_text(call->up->userid)};
-    struct oim_sql_rows rows = {0};
-    int rc = call->admin ? OIM_OK : oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, &rows, NULL);
-
-    if (rc || call->admin || rows.n) return rc;
-    return logic_fail(call, OIM_C_PERMISSION, "not a member of the group");
+    return c->conversationtype == LOGIC_CONV_GROUP || c->conversationtype == LOGIC_CONV_WRITE_GROUP;
 }
 
-/* Before rows are made. */
-static int part_check(struct logic_call *call, const Settings *c, const struct logic_conv_key *keys, size_t n)
+/* Before rows are made: takes out the users who are not in the group. Users name nobody but themselves, so they hear of it. */
+static int members_only(struct logic_call *call, const Settings *c, struct logic_conv_key *keys, size_t *n)
 {
-    bool group = c->conversationtype == LOGIC_CONV_GROUP || c->conversationtype == LOGIC_CONV_WRITE_GROUP;
+    static const char head[] = "SELECT user_id FROM group_members WHERE group_id = ? AND user_id IN";
+    struct oim_sql_value args[] = {oim_sql_text(c->groupid)}, *owners = logic_array(call, *n, sizeof(*owners));
+    struct logic_index *index;
+    struct oim_sql_rows rows;
+    char **members;
+    size_t kept = 0;
+    int rc;
 
-    for (size_t i = 0; i < n; i++) {
-        if (!id_fits(call, c, keys[i].owner)) return logic_args(call, "conversationID is not one of %s", keys[i].owner);
+    for (size_t i = 0; i < *n; i++) owners[i] = oim_sql_text(keys[i].owner);
+    rc = logic_sql_in(call->lane, head, args, 1, owners, *n, "", &rows);
+    if (rc) return rc;
+    members = logic_list(call, rows.n);
+    for (size_t i = 0; i < rows.n; i++) members[i] = logic_cell_text(&rows, i, 0);
+    index = logic_index_new(call->lane->arena, members, rows.n);
+    for (size_t i = 0; i < *n; i++) {
+        if (logic_index_find(index, keys[i].owner) != SIZE_MAX) keys[kept++] = keys[i];
     }
-    return group ? member_check(call, c->groupid) : OIM_OK;
+    if (kept < *n && !call->admin) return logic_fail(call, OIM_C_PERMISSION, "not a member of the group");
+    *n = kept;
+    return OIM_OK;
+}
+
+/* Makes the missing rows of those who have a part in the conversation. */
+static int rows_make(struct logic_call *call, const Settings *c, struct logic_conv_key *keys, size_t *n)
+{
+    int rc = OIM_OK;
+
+    for (size_t i = 0; i < *n; i++) {
+        if (!id_fits(call, &keys[i])) return logic_args(call, "conversationID is not one of %s", keys[i].owner);
+    }
+    if (of_group(c)) rc = members_only(call, c, keys, n);
+    if (rc == OIM_OK) rc = logic_conv_insert(call, keys, *n);
+    return rc == OIM_ELIMIT ? logic_args(call, "an id is too long") : rc;
 }
 
 static struct logic_conv_key key_of(const Settings *c, char *owner, char *peer)
 {
-    bool group = c->conversationtype == LOGIC_CONV_GROUP || c->conversationtype == LOGIC_CONV_WRITE_GROUP;
-
     return (struct logic_conv_key){
         .owner = owner,
         .id = c->conversationid,
-        .peer = group ? (char *)"" : peer,
-        .group = group ? c->groupid : (char *)"",
+        .peer = of_group(c) ? (char *)"" : peer,
+        .group = of_group(c) ? c->groupid : (char *)"",
         .type = c->conversationtype,
     };
 }
 
-static int made(struct logic_call *call, int rc)
-{
-    return rc == OIM_ELIMIT ? logic_args(call, "an id is too long") : rc;
-}
-
-/* Moves what has to be written to the front of keys and rows; the missing ones are checked. */
+/* What has to be written, in the place of all: rows that differ, then those that were made (rows[i] NULL). */
 static int settings_due(struct logic_call *call, const Settings *c, struct logic_conv_key *keys, Row **rows, size_t *n)
 {
     struct logic_conv_key *missing = logic_array(call, *n, sizeof(*missing));
@@ -158,15 +172,20 @@ static int settings_due(struct logic_call *call, const Settings *c, struct logic
     int rc;
 
     for (size_t i = 0; i < *n; i++) {
-        if (rows[i] && !differs(c, rows[i])) continue;
-        if (rows[i] == NULL) missing[n_missing++] = keys[i];
-        keys[due] = keys[i];
-        rows[due++] = rows[i];
+        if (rows[i] == NULL) {
+            missing[n_missing++] = keys[i];
+        } else if (differs(c, rows[i])) {
+            keys[due] = keys[i];
+            rows[due++] = rows[i];
+        }
+    }
+    rc = n_missing ? rows_make(call, c, missing, &n_missing) : OIM_OK;
+    for (size_t i = 0; i < n_missing; i++) {
+        keys[due] = missing[i];
+        rows[due++] = NULL;
     }
     *n = due;
-    if (n_missing == 0) return OIM_OK;
-    rc = part_check(call, c, missing, n_missing);
-    return rc ? rc : made(call, logic_conv_insert(call, missing, n_missing));
+    return rc;
 }
 
 static int settings_write(struct logic_call *call, const Settings *c, char *const *users, size_t n)
@@ -235,16 +254,12 @@ static int private_write(struct logic_call *call, const Settings *c, char *const
     static const char head[] = "UPDATE conversations SET is_private_chat = ? WHERE owner_hash IN";
     struct oim_sql_value args[] = {oim_sql_int(c->isprivatechat->value)};
     size_t n_keys;
-    const struct logic_conv_key *keys = private_keys(call, c, users, n, &n_keys);
+    struct logic_conv_key *keys = private_keys(call, c, users, n, &n_keys);
     Row **rows = logic_list(call, n_keys);
     struct oim_sql_rows none;
-    int rc;
+    int rc = logic_conv_lock(call, keys, n_keys, rows);
 
-    for (size_t i = 0; i < n; i++) {
-        if (!id_fits(call, c, users[i])) return logic_args(call, "conversationID is not one of %s", users[i]);
-    }
-    rc = logic_conv_lock(call, keys, n_keys, rows);
-    if (rc == OIM_OK) rc = made(call, logic_conv_insert(call, keys, n_keys));
+    if (rc == OIM_OK) rc = rows_make(call, c, keys, &n_keys);
     if (rc == OIM_OK) rc = logic_sql_in(call->lane, head, args, 1, logic_conv_hashes(call, keys, n_keys), n_keys, "", &none);
     if (rc == OIM_OK) rc = logic_conv_log(call, keys, rows, n_keys);
     for (size_t i = 0; i < n && rc == OIM_OK; i++) rc = private_notify(call, c, users[i]);
