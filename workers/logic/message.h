@@ -27,6 +27,9 @@ enum { LOGIC_SEQS_MAX = 10000 }; /* of one request */
 int logic_msg_conv(struct logic_call *call, const char *user_id, char *id, Openim__Conversation__Conversation **conv,
                    struct logic_seq *seq);
 
+/* seq is beyond the newest of the conversation: OIM_OK, or 500 when that may be because Redis lost what the archive has not reached. */
+int logic_msg_beyond(struct logic_call *call, const char *id);
+
 /* Whom a notice about the conversation goes to: the peer or the group. */
 const char *logic_msg_peer(const Openim__Conversation__Conversation *conv);
 

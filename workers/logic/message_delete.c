@@ -122,6 +122,7 @@ static int delete_msgs(struct logic_call *call, const ProtobufCMessage *req_, Pr
     rc = logic_msg_conv(call, req->userid, req->conversationid, &conv, &seq);
     if (rc) return rc;
     spans = existing(call, req->seqs, req->n_seqs, seq.max, &n);
+    if (conv && n < req->n_seqs && (rc = logic_msg_beyond(call, req->conversationid))) return rc;
     if (sync_other(req->deletesyncopt)) {
         if (conv == NULL) return logic_fail(call, OIM_C_NOTFOUND, "conversation %s not found", req->conversationid);
         rc = may_delete(call, req, conv, spans, n);

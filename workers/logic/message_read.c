@@ -29,6 +29,21 @@ int logic_msg_conv(struct logic_call *call, const char *user_id, char *id, Openi
     return logic_seqs(call, user_id, &id, 1, LOGIC_SEQ_READ | LOGIC_SEQ_WINDOW, &min, &max, seq);
 }
 
+int logic_msg_beyond(struct logic_call *call, const char *id)
+{
+    struct oim_redis *rds = call->lane->rds;
+    bool known;
+    int rc;
+
+    oim_redis_reset(rds);
+    oim_redis_add(rds, "EXISTS oim:seq:%s", id);
+    rc = oim_redis_run(rds);
+    if (rc) return rc;
+    known = oim_redis_reply(rds, 0).integer == 1;
+    oim_redis_reset(rds);
+    return known ? OIM_OK : logic_fail(call, OIM_C_INTERNAL, "the newest message is not known now, try again");
+}
+
 const char *logic_msg_peer(const Openim__Conversation__Conversation *conv)
 {
     return conv->conversationtype == LOGIC_SESSION_GROUP ? conv->groupid : conv->userid;
@@ -206,6 +221,7 @@ static int mark_conversation_as_read(struct logic_call *call, const ProtobufCMes
     if (rc == OIM_OK) rc = logic_msg_conv(call, req->userid, req->conversationid, &conv, &seq);
     if (rc) return rc;
     if (conv == NULL) return logic_fail(call, OIM_C_NOTFOUND, "conversation %s not found", req->conversationid);
+    if (req->hasreadseq > seq.max && (rc = logic_msg_beyond(call, req->conversationid))) return rc;
     now = req->hasreadseq < seq.max ? req->hasreadseq : seq.max; /* what is not there yet is not read */
     if (now > seq.read) {
         rc = logic_read_raise(call, req->userid, (char *const *)&req->conversationid, &now, 1);
