@@ -1,6 +1,6 @@
 /*
- * Collects what a lane says to gateways and publishes it; oim_downlink.h holds the contract, proto/internal.proto the bytes,
- * docs/records.md the Redis keys.
+ * Collects what a lane says to gateways and publishes it; oim_downlink.h holds the contract, oim_downlink_write.c writes the bytes,
+ * docs/records.md has the Redis keys.
  *
  * An item is kept in the arena until a flush knows the gateways of all its users; then it is written, in its turn, into the open packet
  * of each gateway concerned. A packet is one Downlink: it gets its number when it is opened and lives, bytes and number, until Redis has
@@ -8,7 +8,7 @@
  *
  * The table of gateways is for ever: forgetting one would number from 1 again, and the gateway would take that for repeats.
  */
-#include "oim_downlink.h"
+#include "oim_downlink_internal.h"
 
 #include "oim_app.h"
 #include "oim_arena.h"
@@ -31,45 +31,6 @@
 #define PIPELINE_MAX (16u * 1024 * 1024)
 #define PACKETS_KEPT 64 /* whose buffers are used again */
 #define GRACE_MS 3000   /* after Redis came back: gateways have as long to subscribe again */
-
-enum { DOWN_VERSION = 1, DOWN_PUBLISHER, DOWN_NUMBER, DOWN_REPLY, DOWN_PUSH, DOWN_KICK, DOWN_GROUPS };
-
-/* Kick and Groups without a gateway: found by user, like a push. */
-enum kind { REPLY, PUSH, KICK, GROUPS };
-
-struct gateway {
-    const char *name; /* ours */
-    uint64_t number;  /* last one given */
-    int packet;       /* index of the open one, -1 none */
-    uint64_t turn;    /* of the item that users was collected for */
-    bool live;        /* within one flush */
-    unsigned heard;   /* the connection of ours on which it last listened, 0 never */
-    const char **users;
-    size_t n_users, cap_users;
-};
-
-struct user {
-    const char *id;    /* arena */
-    uint64_t turn;     /* seen in this item */
-    struct gateway **gateways;
-    size_t n_gateways;
-};
-
-struct item {
-    enum kind kind;
-    struct gateway *gateway; /* NULL: by user */
-    uint64_t request_id;
-    int32_t code, http_status, platform_id;
-    uint32_t flags;
-    const char *msg, *content_type;
-    const uint8_t *data; /* GROUPS: packed */
-    size_t len;
-    const uint64_t *conn_ids;
-    size_t n_conns;
-    struct oim_downlink_push push;
-    struct user **users;
-    size_t n_users;
-};
 
 struct packet {
     struct gateway *gateway;
@@ -364,74 +325,7 @@ size_t oim_downlink_pending(const struct oim_downlink *dl)
     return n;
 }
 
-/* ---- bytes of one item for one gateway ---- */
-
-static void text_write(struct oim_wire_writer *w, uint32_t number, const char *s)
-{
-    if (*s) oim_wire_bytes(w, number, s, strlen(s));
-}
-
-static void number_write(struct oim_wire_writer *w, uint32_t number, uint64_t v)
-{
-    if (v) oim_wire_varint(w, number, v);
-}
-
-static void reply_write(struct oim_wire_writer *w, const struct item *item)
-{
-    number_write(w, 1, item->request_id);
-    number_write(w, 2, (uint64_t)(int64_t)item->code);
-    text_write(w, 3, item->msg);
-    if (item->len) oim_wire_bytes(w, 5, item->data, item->len);
-    number_write(w, 6, item->flags);
-    number_write(w, 7, (uint64_t)(int64_t)item->http_status);
-    text_write(w, 8, item->content_type);
-}
-
-static void push_write(struct oim_wire_writer *w, const struct item *item, const struct gateway *gw)
-{
-    const struct oim_downlink_push *p = &item->push;
-
-    number_write(w, 1, (uint64_t)(int64_t)p->req);
-    text_write(w, 2, p->operation_id);
-    if (p->len) oim_wire_bytes(w, 3, p->payload, p->len);
-    for (size_t i = 0; i < gw->n_users; i++) oim_wire_bytes(w, 4, gw->users[i], strlen(gw->users[i]));
-    text_write(w, 5, p->group_id);
-    text_write(w, 6, p->except_user_id);
-    number_write(w, 7, p->flags);
-    text_write(w, 8, p->conversation_id);
-    number_write(w, 9, (uint64_t)p->seq);
-}
-
-/* packed: the connIDs as varints. */
-static void kick_write(struct oim_wire_writer *w, const struct item *item, const struct oim_buf *packed)
-{
-    text_write(w, 1, item->push.operation_id);
-    number_write(w, 2, (uint64_t)(int64_t)item->platform_id);
-    if (packed->len) oim_wire_bytes(w, 3, packed->data, packed->len);
-}
-
-static void packed_write(struct oim_wire_writer *w, const struct item *item)
-{
-    if (w->len + item->len <= w->cap) memcpy(w->data + w->len, item->data, item->len);
-    w->len += item->len;
-}
-
-static void pack_varint(struct oim_buf *buf, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7) oim_buf_putc(buf, (char)(v | 0x80));
-    oim_buf_putc(buf, (char)v);
-}
-
-static void item_write(struct oim_wire_writer *w, const struct oim_downlink *dl, const struct item *item, const struct gateway *gw)
-{
-    switch (item->kind) {
-    case REPLY: reply_write(w, item); break;
-    case PUSH: push_write(w, item, gw); break;
-    case GROUPS: packed_write(w, item); break;
-    case KICK:
-    default: kick_write(w, item, &dl->scratch); break;
-    }
-}
+/* ---- packets ---- */
 
 /* Sizes by writing to nowhere, then writes. */
 static void append_header(struct oim_downlink *dl, struct packet *p)
@@ -468,18 +362,14 @@ static void item_append(struct oim_downlink *dl, const struct item *item, struct
     struct oim_wire_writer w = {0};
     size_t size;
 
-    if (item->kind == KICK) {
-        oim_buf_reset(&dl->scratch);
-        for (size_t i = 0; i < item->n_conns; i++) pack_varint(&dl->scratch, item->conn_ids[i]);
-    }
-    item_write(&w, dl, item, gw);
+    oim_downlink_item(&w, item, gw);
     size = oim_wire_bytes_size(numbers[item->kind], w.len);
     if (p == NULL || (p->n_items && p->bytes.len + size > PACKET_MAX)) p = packet_open(dl, gw);
 
     struct oim_wire_writer out = {.data = oim_buf_extend(&p->bytes, size), .cap = size};
 
     oim_wire_head(&out, numbers[item->kind], w.len);
-    item_write(&out, dl, item, gw);
+    oim_downlink_item(&out, item, gw);
     p->n_items++;
 }
 
