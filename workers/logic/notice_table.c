@@ -56,6 +56,7 @@ static const struct logic_notice_rule defaults[] = {
 
 /* As they are in this process: logic_notice_load fills it before the lanes start, nobody changes it after that. */
 static struct logic_notice_rule rules[RULES];
+static char *words_read[RULES][3]; /* what rules point to where a file has words of its own */
 
 const struct logic_notice_rule *logic_notice_rule(int32_t type)
 {
@@ -82,15 +83,31 @@ static bool boolean(struct reading *r, const char *section, const char *name, co
     return false;
 }
 
-/* One line for one rule; the words live as long as the process. */
+/* The place of a word in the rule, and of the copy that the rule points to. */
+static const char **word_find(struct logic_notice_rule *rule, const char *name, char ***copy)
+{
+    static const char *const names[3] = {"title", "desc", "ext"};
+    const char **words[3] = {&rule->title, &rule->text, &rule->ex};
+
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(name, names[i])) continue;
+        *copy = &words_read[rule - rules][i];
+        return words[i];
+    }
+    return NULL;
+}
+
+/* One line for one rule. */
 static bool rule_set(struct reading *r, struct logic_notice_rule *rule, const char *name, const char *value)
 {
-    const char **word = strcmp(name, "title") == 0 ? &rule->title
-                        : strcmp(name, "desc") == 0 ? &rule->text
-                        : strcmp(name, "ext") == 0  ? &rule->ex
-                                                    : NULL;
+    char **copy;
+    const char **word = word_find(rule, name, &copy);
 
-    if (word) return (*word = strdup(value)) != NULL;
+    if (word) {
+        free(*copy);
+        *word = *copy = strdup(value);
+        return *copy != NULL;
+    }
     if (strcmp(name, "isSendMsg") == 0) return boolean(r, rule->name, name, value, &rule->visible);
     if (strcmp(name, "offlinePush") == 0) return boolean(r, rule->name, name, value, &rule->offline_push);
     fprintf(stderr, "%s: there is no %s in [%s]; isSendMsg, offlinePush, title, desc and ext are\n", r->path, name, rule->name);
@@ -126,6 +143,10 @@ int logic_notice_load(const char *language, const char *path)
         rules[i] = defaults[i];
         rules[i].title = words->title;
         rules[i].text = words->text;
+        for (int w = 0; w < 3; w++) {
+            free(words_read[i][w]);
+            words_read[i][w] = NULL;
+        }
     }
     if (path[0]) line = ini_parse(path, ini_line, &r);
     if (line < 0) fprintf(stderr, "%s: cannot be read: %s\n", path, strerror(errno));
