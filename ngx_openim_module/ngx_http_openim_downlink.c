@@ -21,6 +21,14 @@
 #define NGX_HTTP_OPENIM_PUBLISHERS     4096
 #define NGX_HTTP_OPENIM_CONVERSATIONS  8192
 
+/*
+ * Cores of 3.8 up to patch 10, the one of the browsers among them, read the
+ * blacklist after their own change of it and when they hear of it, and fail
+ * when they do both at once.  So they hear of it somewhat later.
+ */
+#define NGX_HTTP_OPENIM_LATE_MS        300
+#define NGX_HTTP_OPENIM_LATE           1024  /* pushes; more go at once */
+
 
 /*
  * Text -> number, bounded, the longest unused goes first.  For publishers: the
@@ -60,6 +68,13 @@ typedef struct {
 
 
 typedef struct {
+    ngx_event_t                  ev;
+    size_t                       len;
+    u_char                       data[1];    /* the Push */
+} ngx_http_openim_late_t;
+
+
+typedef struct {
     ngx_str_t                    user_id;
     ngx_int_t                    platform_id;
     const uint8_t               *data;       /* of the Kick */
@@ -73,7 +88,9 @@ static ngx_int_t ngx_http_openim_downlink_number(ngx_str_t *publisher,
 static ngx_int_t ngx_http_openim_downlink_reply(const uint8_t *data,
     size_t len);
 static ngx_int_t ngx_http_openim_downlink_push(const uint8_t *data,
-    size_t len);
+    size_t len, ngx_uint_t late);
+static ngx_int_t ngx_http_openim_push_later(const uint8_t *data, size_t len);
+static void ngx_http_openim_push_late(ngx_event_t *ev);
 static void ngx_http_openim_push_all(const uint8_t *data, size_t len,
     ngx_http_openim_push_t *push);
 static void ngx_http_openim_push_one(ngx_http_openim_ws_t *ws, void *data);
@@ -93,6 +110,7 @@ static ngx_http_openim_mark_t *ngx_http_openim_mark(
 
 static ngx_http_openim_marks_t  ngx_http_openim_publishers;
 static ngx_http_openim_marks_t  ngx_http_openim_pushed;
+static ngx_uint_t               ngx_http_openim_late;
 
 
 #define ngx_http_openim_field_str(str, f)                                    \
@@ -159,7 +177,7 @@ ngx_http_openim_downlink_handle(u_char *data, size_t len)
             break;
 
         case 5:
-            result = ngx_http_openim_downlink_push(f.data, f.len);
+            result = ngx_http_openim_downlink_push(f.data, f.len, 0);
             break;
 
         case 6:
@@ -345,7 +363,8 @@ ngx_http_openim_downlink_reply(const uint8_t *data, size_t len)
 
 
 static ngx_int_t
-ngx_http_openim_downlink_push(const uint8_t *data, size_t len)
+ngx_http_openim_downlink_push(const uint8_t *data, size_t len,
+    ngx_uint_t late)
 {
     int                       rc;
     ngx_uint_t                i;
@@ -418,6 +437,12 @@ ngx_http_openim_downlink_push(const uint8_t *data, size_t len)
         return NGX_ERROR;
     }
 
+    if ((push.flags & 4) && !late
+        && ngx_http_openim_push_later(data, len) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
     ngx_http_openim_count(pushes);
 
     if (push.req != 2001 && push.req != 2005) {
@@ -444,6 +469,52 @@ ngx_http_openim_downlink_push(const uint8_t *data, size_t len)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_openim_push_later(const uint8_t *data, size_t len)
+{
+    ngx_http_openim_late_t  *late;
+
+    if (ngx_http_openim_late == NGX_HTTP_OPENIM_LATE || ngx_exiting) {
+        return NGX_DECLINED;
+    }
+
+    late = ngx_alloc(sizeof(ngx_http_openim_late_t) + len,
+                     ngx_http_openim_process.log);
+    if (late == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(&late->ev, sizeof(ngx_event_t));
+
+    late->ev.handler = ngx_http_openim_push_late;
+    late->ev.data = late;
+    late->ev.log = ngx_http_openim_process.log;
+    late->ev.cancelable = 1;
+
+    late->len = len;
+    ngx_memcpy(late->data, data, len);
+
+    ngx_add_timer(&late->ev, NGX_HTTP_OPENIM_LATE_MS);
+    ngx_http_openim_late++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_openim_push_late(ngx_event_t *ev)
+{
+    ngx_http_openim_late_t  *late;
+
+    late = ev->data;
+
+    (void) ngx_http_openim_downlink_push(late->data, late->len, 1);
+
+    ngx_http_openim_late--;
+    ngx_free(late);
 }
 
 

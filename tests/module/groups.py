@@ -180,6 +180,17 @@ def test_last_push_of_a_group():
     member.close()
 
 
+def test_a_late_push_comes_somewhat_later():
+    member = Member()
+    say(push("late", users=[member.name], flags=4), push("now", users=[member.name]))
+    assert [member.talks[0].pushed() for _ in range(2)] == ["now", "late"]
+    say(push("late", users=[member.name], flags=4), push("now", users=[member.name]))
+    member.close()                  # nobody is there any more when it is time
+    member = Member()
+    assert member.got("end") == []
+    member.close()
+
+
 # ---- versions
 
 def test_of_two_sayings_the_higher_version_counts():

@@ -26,7 +26,7 @@ struct oim_downlink_push {
     const char *const *user_ids; /* copied */
     size_t n_users;
     const char *group_id, *except_user_id; /* or NULL; a group_id goes to every live gateway */
-    uint32_t flags;           /* 1 again, 2 the group ends with it */
+    uint32_t flags;           /* 1 again, 2 the group ends with it, 4 late */
     const char *conversation_id; /* or NULL */
     int64_t seq;
 };
