@@ -203,7 +203,7 @@ static int settings_write(struct logic_call *call, const Settings *c, char *cons
     if (rc == OIM_OK) rc = logic_conv_log(call, keys, rows, n);
     for (size_t i = 0; i < n; i++) {
         owners[i] = keys[i].owner;
-        logic_changed(call, "conv", oim_arena_printf(call->lane->arena, "%s:%s", keys[i].owner, keys[i].id));
+        if (c->recvmsgopt) logic_changed(call, "conv", oim_arena_printf(call->lane->arena, "%s:%s", keys[i].owner, keys[i].id));
     }
     return rc ? rc : logic_conv_notify(call, owners, n, (char *const *)&c->conversationid, 1);
 }
@@ -304,10 +304,8 @@ static int rows_delete(struct logic_call *call, const char *owner, char *const *
     rc = logic_sql_in(call->lane, find, NULL, 0, hashes, n, "ORDER BY owner_hash FOR UPDATE", &rows);
     if (rc || rows.n == 0) return rc;
     found = logic_list(call, rows.n);
-    for (size_t i = 0; i < rows.n; i++) {
-        found[i] = logic_cell_text(&rows, i, 0);
-        logic_changed(call, "conv", oim_arena_printf(call->lane->arena, "%s:%s", owner, found[i]));
-    }
+    for (size_t i = 0; i < rows.n; i++) found[i] = logic_cell_text(&rows, i, 0);
+    logic_changed(call, "conv", owner);
     rc = logic_sql_in(call->lane, "DELETE FROM conversations WHERE owner_hash IN", NULL, 0, hashes, n, "", &none);
     if (rc) return rc;
     return logic_version_write(call->lane, LOGIC_LOG_CONVERSATION, owner, found, rows.n, LOGIC_DELETE, NULL);
@@ -472,7 +470,8 @@ static int at_raise(struct logic_call *call, const Openim__Internal__AtTask *tas
 static int at_members(struct logic_call *call, const Openim__Internal__AtTask *task, struct oim_sql_rows *rows)
 {
     static const char some[] = "SELECT user_id FROM group_members WHERE group_id = ? AND user_id IN";
-    static const char next[] = "SELECT user_id FROM group_members WHERE group_id = ? AND user_id > ? ORDER BY user_id LIMIT ?";
+    static const char next[] = "SELECT user_id FROM group_members FORCE INDEX (PRIMARY) WHERE group_id = ? AND user_id > ?"
+                               " ORDER BY user_id LIMIT ?";
     struct oim_arena *a = call->lane->arena;
     struct oim_sql_value args[] = {oim_sql_text(task->groupid), oim_sql_text(task->after), oim_sql_int(PIECE)};
 
