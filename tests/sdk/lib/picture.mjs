@@ -26,12 +26,14 @@ async function membersOf(groups, read) {
   return members;
 }
 
-function groupForm(groups, members) {
-  return {
-    groups: sorted(groups.map(g => pick(g, GROUP)), g => g.groupID),
-    members: Object.fromEntries(Object.keys(members).sort().map(g => [g, sorted(members[g].map(m => pick(m, MEMBER)), m => m.userID)])),
-  };
-}
+const memberForm = list => sorted(list.map(m => pick(m, MEMBER)), m => m.userID);
+const groupForm = (groups, members) => ({
+  groups: sorted(groups.map(g => pick(g, GROUP)), g => g.groupID),
+  members: Object.fromEntries(Object.keys(members).sort().map(g => [g, memberForm(members[g])])),
+});
+
+export const membersAtServer = async groupID => memberForm(await serverMembers(groupID));
+export const membersAtClient = async (c, groupID) => memberForm(await clientMembers(c, groupID));
 
 // What a user is shown of groups, by the server and by a client. only: ids of the groups that matter.
 export async function groupsAtServer(u, only) {
@@ -67,4 +69,14 @@ function form(friends, blacks, groups, members, conversations) {
     ...groupForm(groups, members),
     conversations: sorted(conversations.map(x => pick(x, CONVERSATION)), x => x.conversationID),
   };
+}
+
+// Where two pictures differ first, as text; undefined when they do not.
+export function difference(mine, theirs, path = '') {
+  if (mine === theirs) return;
+  if (!mine || !theirs || typeof mine !== 'object' || typeof theirs !== 'object') return `${path} is ${JSON.stringify(mine)}, expected ${JSON.stringify(theirs)}`;
+  for (const k of new Set([...Object.keys(mine), ...Object.keys(theirs)])) {
+    const d = difference(mine[k], theirs[k], `${path}.${k}`);
+    if (d) return `${d} (${mine.groupID || theirs.groupID || ''} ${mine.userID || theirs.userID || ''})`.replace(/ \(\s*\)/, '').slice(0, 300);
+  }
 }

@@ -3,12 +3,12 @@ import { api, requireSdk, ws, WAIT } from './env.mjs';
 import { userToken } from './rest.mjs';
 
 const { WebSocket } = requireSdk('ws');
-const { PushMessages } = requireSdk('@openim/protocol');
+const { PbCoder: { PushMessages } } = requireSdk('@openim/protocol');
 
-// take(type): the tips of the next notification of that type that is no copy in a chat.
+// next(type): the next notification of that type that is no copy in a chat, {message, tips}; each is given once.
 export async function tap(userID, platformID = 5) {
   const token = await userToken(userID, platformID), got = [], waits = new Set();
-  const socket = new WebSocket(`${ws}?${new URLSearchParams({ sendID: userID, token, platformID, operationID: 'tap' + userID, sdkType: 'js' })}`);
+  const socket = new WebSocket(`${ws}?${new URLSearchParams({ sendID: userID, token, platformID, operationID: 'tap' + userID, isBackground: false, sdkType: 'js' })}`);
   socket.on('message', data => {
     const frame = JSON.parse(data.toString());
     if (frame.reqIdentifier !== 2001) return;
