@@ -59,8 +59,8 @@ static int ids_of(struct logic_call *call, const char *sql, const char *id, char
 int logic_group_joined_ids(struct logic_call *call, const char *user_id, char ***ids, size_t *n)
 {
     return ids_of(call,
-                  "SELECT g.group_id FROM group_members m JOIN chat_groups g ON g.group_id = m.group_id WHERE m.user_id = ? AND g.status <> 2"
-                  " ORDER BY g.group_name, g.create_time, g.group_id",
+                  "SELECT g.group_id FROM group_members m JOIN chat_groups g ON g.group_id = m.group_id WHERE m.user_id = ?"
+                  " AND g.status <> 2 ORDER BY g.group_name, g.create_time, g.group_id",
                   user_id, ids, n);
 }
 
@@ -118,7 +118,8 @@ static int groups_named(struct logic_call *call, const char *name, const struct 
 {
     static const char count_all[] = "SELECT COUNT(*) FROM chat_groups WHERE dismissed = 0";
     static const char count_some[] = "SELECT COUNT(*) FROM chat_groups WHERE dismissed = 0 AND INSTR(group_name, ?) > 0";
-    static const char all[] = "SELECT group_id FROM chat_groups WHERE dismissed = 0 ORDER BY create_time DESC, group_id DESC LIMIT ? OFFSET ?";
+    static const char all[] = "SELECT group_id FROM chat_groups WHERE dismissed = 0"
+                              " ORDER BY create_time DESC, group_id DESC LIMIT ? OFFSET ?";
     static const char some[] = "SELECT group_id FROM chat_groups WHERE dismissed = 0 AND INSTR(group_name, ?) > 0"
                                " ORDER BY create_time DESC, group_id DESC LIMIT ? OFFSET ?";
     struct oim_sql_value args[] = {oim_sql_text(name), oim_sql_int(page->limit), oim_sql_int(page->offset)};
@@ -308,8 +309,8 @@ static int members_page(struct logic_call *call, const char *group_id, const cha
     if (page->limit == 0 || page->offset >= res->total) return OIM_OK;
     args[1 + named] = oim_sql_int(page->limit);
     args[2 + named] = oim_sql_int(page->offset);
-    rc = oim_sql_exec(call->lane->db, call->lane->arena, named ? PAGE_OF(" AND INSTR(nickname, ?) > 0") : PAGE_OF(""), args, 3 + named, &rows,
-                      NULL);
+    rc = oim_sql_exec(call->lane->db, call->lane->arena, named ? PAGE_OF(" AND INSTR(nickname, ?) > 0") : PAGE_OF(""), args, 3 + named,
+                      &rows, NULL);
     return rc ? rc : logic_group_members_of_rows(call, &rows, &res->members, &res->n_members);
 }
 

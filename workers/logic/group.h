@@ -25,14 +25,16 @@ enum { LOGIC_JOIN_BY_ADMIN = 1, LOGIC_JOIN_INVITED, LOGIC_JOIN_SEARCH, LOGIC_JOI
 /* Locks the group's row for this transaction. 1004 when there is none; 1204 when it is dismissed and `alive`. */
 int logic_group_lock(struct logic_call *call, const char *group_id, bool alive, Openim__Sdkws__GroupInfo **group);
 
-/* Members with names and faces filled in from their profiles: out[i] of ids[i], NULL where there is none. One query (and one for profiles). */
-int logic_group_members(struct logic_call *call, const char *group_id, char *const *ids, size_t n, Openim__Sdkws__GroupMemberFullInfo **out);
+/* Members with names and faces filled in from their profiles: out[i] of ids[i], NULL where there is none. One query, one for profiles. */
+int logic_group_members(struct logic_call *call, const char *group_id, char *const *ids, size_t n,
+                        Openim__Sdkws__GroupMemberFullInfo **out);
 int logic_group_member(struct logic_call *call, const char *group_id, char *user_id, Openim__Sdkws__GroupMemberFullInfo **out);
 
 /* Rows selected by LOGIC_MEMBER_COLUMNS as messages. */
 #define LOGIC_MEMBER_COLUMNS                                                                                                        \
     "user_id, role_level, join_time, nickname, face_url, join_source, operator_user_id, ex, mute_end_time, inviter_user_id, group_id, id"
-int logic_group_members_of_rows(struct logic_call *call, const struct oim_sql_rows *rows, Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n);
+int logic_group_members_of_rows(struct logic_call *call, const struct oim_sql_rows *rows, Openim__Sdkws__GroupMemberFullInfo ***out,
+                                size_t *n);
 
 /* Ids of the owner and the administrators. */
 int logic_group_managers(struct logic_call *call, const char *group_id, char ***ids, size_t *n);
@@ -73,8 +75,8 @@ int logic_group_info(struct logic_call *call, const char *group_id, Openim__Sdkw
 /* Inserts the rows (userID, roleLevel, joinSource, operatorUserID, inviterUserID, nickname, faceURL, ex, muteEndTime as given, joinTime
  * now), counts, writes the member log (one step, out) and the join logs, makes their conversations readable (conversation.h), tells
  * gateways and caches. create: a new group, whose conversation rows come with its first message. */
-int logic_group_add(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n, bool create,
-                    struct logic_version *out);
+int logic_group_add(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n,
+                    bool create, struct logic_version *out);
 
 /* As logic_group_add, but the member log goes in steps of so many members: out[i] is the document after the i-th. */
 int logic_group_add_in_steps(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n,
@@ -111,7 +113,8 @@ int logic_group_member_mute(struct logic_call *call, const char *group_id, char 
 /* ---- notices (group_row.c) ---- */
 
 /* A notice of the group to its members, from op. */
-int logic_group_notify(struct logic_call *call, int32_t type, const char *group_id, const ProtobufCMessage *tips, enum logic_choice visible);
+int logic_group_notify(struct logic_call *call, int32_t type, const char *group_id, const ProtobufCMessage *tips,
+                       enum logic_choice visible);
 
 /* As logic_group_notify; `also` are told though they left. */
 int logic_group_notify_left(struct logic_call *call, int32_t type, const char *group_id, const ProtobufCMessage *tips,

@@ -1,6 +1,6 @@
 /*
- * /group: requests to join (rest.md B.4, C.4). One row of group_requests per (group, applicant): a new request replaces the old one, whatever
- * became of it. Here: rows, the notices of new requests, the lists, the decision. group_join.c makes requests.
+ * /group: requests to join (rest.md B.4, C.4). One row of group_requests per (group, applicant): a new request replaces the old one,
+ * whatever became of it. Here: rows, the notices of new requests, the lists, the decision. group_join.c makes requests.
  *
  * Requests of a group change under the lock of its row: of two administrators who decide at once the second finds it decided (1206).
  */
@@ -100,8 +100,8 @@ int logic_group_requests_put(struct logic_call *call, const char *group_id, char
         struct oim_buf sql = {0};
 
         for (step = STEP; step > n - done; step /= 2) {}
-        oim_buf_puts(&sql, "REPLACE INTO group_requests (group_id, user_id, handle_result, req_msg, handle_msg, req_time, handle_user_id, ex,"
-                           " join_source, inviter_user_id) VALUES ");
+        oim_buf_puts(&sql, "REPLACE INTO group_requests (group_id, user_id, handle_result, req_msg, handle_msg, req_time, handle_user_id,"
+                           " ex, join_source, inviter_user_id) VALUES ");
         oim_sql_places(&sql, step, PLACES);
         oim_buf_putc(&sql, '\0');
         rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args + done * PLACES, step * PLACES, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * /group/create_group (rest.md B.4). The group's row, its members and their logs are one change; N1501 follows, and N1519 when the group has
- * an announcement from the start. Conversations of the members come with the first message.
+ * /group/create_group (rest.md B.4). The group's row, its members and their logs are one change; N1501 follows, and N1519 when the group
+ * has an announcement from the start. Conversations of the members come with the first message.
  */
 #include "group.h"
 
@@ -142,8 +142,8 @@ static int created_members(struct logic_call *call, const char *group_id, char *
     return OIM_OK;
 }
 
-static int created_notify(struct logic_call *call, const Openim__Group__CreateGroupReq *req, Openim__Sdkws__GroupInfo *group, char *const *ids,
-                          size_t n, Openim__Sdkws__UserInfo *const *users, const struct logic_version *version)
+static int created_notify(struct logic_call *call, const Openim__Group__CreateGroupReq *req, Openim__Sdkws__GroupInfo *group,
+                          char *const *ids, size_t n, Openim__Sdkws__UserInfo *const *users, const struct logic_version *version)
 {
     Openim__Sdkws__GroupCreatedTips tips = OPENIM__SDKWS__GROUP_CREATED_TIPS__INIT;
     enum logic_choice visible = LOGIC_DEFAULT;

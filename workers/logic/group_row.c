@@ -138,7 +138,8 @@ int logic_group_members_of_rows(struct logic_call *call, const struct oim_sql_ro
     return OIM_OK;
 }
 
-int logic_group_members(struct logic_call *call, const char *group_id, char *const *ids, size_t n, Openim__Sdkws__GroupMemberFullInfo **out)
+int logic_group_members(struct logic_call *call, const char *group_id, char *const *ids, size_t n,
+                        Openim__Sdkws__GroupMemberFullInfo **out)
 {
     struct oim_arena *a = call->lane->arena;
     struct logic_index *index = logic_index_new(a, ids, n);
@@ -328,8 +329,8 @@ int logic_group_add_in_steps(struct logic_call *call, const char *group_id, Open
     return rc;
 }
 
-int logic_group_add(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n, bool create,
-                    struct logic_version *out)
+int logic_group_add(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n,
+                    bool create, struct logic_version *out)
 {
     return logic_group_add_in_steps(call, group_id, members, n, n, create, out);
 }
@@ -365,7 +366,8 @@ int logic_group_notify_left(struct logic_call *call, int32_t type, const char *g
     return logic_notify(call, &notice);
 }
 
-int logic_group_notify(struct logic_call *call, int32_t type, const char *group_id, const ProtobufCMessage *tips, enum logic_choice visible)
+int logic_group_notify(struct logic_call *call, int32_t type, const char *group_id, const ProtobufCMessage *tips,
+                       enum logic_choice visible)
 {
     return logic_group_notify_left(call, type, group_id, tips, visible, NULL, 0);
 }

@@ -348,5 +348,6 @@ int logic_version_drop(struct logic_lane *lane, enum logic_log kind, const char 
     int rc = oim_sql_exec(lane->db, lane->arena, "DELETE FROM version_docs WHERE kind = ? AND owner_id = ?", args, 2, NULL, NULL);
 
     if (rc) return rc;
-    return oim_sql_exec(lane->db, lane->arena, "DELETE e FROM version_entries e FORCE INDEX (since) WHERE kind = ? AND owner_id = ?", args, 2, NULL, NULL);
+    return oim_sql_exec(lane->db, lane->arena, "DELETE e FROM version_entries e FORCE INDEX (since) WHERE kind = ? AND owner_id = ?", args,
+                        2, NULL, NULL);
 }
