@@ -14,6 +14,14 @@ const MEMBER = ['groupID', 'userID', 'roleLevel', 'joinTime', 'nickname', 'faceU
 const CONVERSATION = ['conversationID', 'conversationType', 'userID', 'groupID', 'recvMsgOpt', 'isPinned', 'isPrivateChat', 'burnDuration', 'groupAtType', 'ex',
   'attachedInfo', 'msgDestructTime', 'isMsgDestruct'];
 
+// What a message opens at a client begins with these, and a 0 of the server does not replace them.
+const BEGINNING = { burnDuration: 30, msgDestructTime: 604800 };
+
+export function conversationsForm(list) {
+  const form = c => Object.fromEntries(Object.entries(pick(c, CONVERSATION)).map(([k, v]) => [k, v === BEGINNING[k] ? 0 : v]));
+  return sorted((list || []).map(form), c => c.conversationID);
+}
+
 // ---- groups and their members
 
 const serverGroups = async u => (await rest('/group/get_joined_group_list', { fromUserID: u, pagination: PAGE })).groups || [];
@@ -67,7 +75,7 @@ function form(friends, blacks, groups, members, conversations) {
     friends: sorted(friends.map(f => pick(f, FRIEND)), f => f.userID),
     blacks: sorted(blacks.map(b => pick(b, BLACK)), b => b.userID),
     ...groupForm(groups, members),
-    conversations: sorted(conversations.map(x => pick(x, CONVERSATION)), x => x.conversationID),
+    conversations: conversationsForm(conversations),
   };
 }
 

@@ -2,19 +2,13 @@
 // server does by itself (mentions, announcements, private chat, clearing, deletion) reaches all of them; and every client's conversations
 // equal the server's, member by member.
 import { eq, ok, refused, until } from '../lib/assert.mjs';
+import { conversationsForm as picture } from '../lib/picture.mjs';
 import { rest } from '../lib/rest.mjs';
 import { si, sg } from '../lib/messages.mjs';
 import { WAIT } from '../lib/env.mjs';
 
 // [the device that sets, the one that looks on, the one that is away meanwhile]
 const TRIOS = [['N15', 'W385', 'N10'], ['W385', 'J14', 'N15'], ['J14', 'N10', 'W385'], ['N10', 'N15', 'W385']];
-
-const FIELDS = ['conversationID', 'conversationType', 'userID', 'groupID', 'recvMsgOpt', 'isPinned', 'isPrivateChat', 'burnDuration', 'groupAtType', 'ex',
-  'attachedInfo', 'msgDestructTime', 'isMsgDestruct'];
-// What a message opens at a client begins with these, and a 0 of the server does not replace them.
-const BEGINNING = { burnDuration: 30, msgDestructTime: 604800 };
-const plain = v => v === undefined || v === null || v === false || v === '' ? 0 : v === true ? 1 : v;
-const picture = list => [...list || []].map(c => Object.fromEntries(FIELDS.map(f => [f, plain(c[f] === BEGINNING[f] ? 0 : c[f])]))).sort((a, b) => (a.conversationID < b.conversationID ? -1 : 1));
 
 const rows = async u => (await rest('/conversation/get_all_conversations', { ownerUserID: u })).conversations || [];
 const row = async (u, id) => (await rows(u)).find(c => c.conversationID === id);
