@@ -7,7 +7,8 @@ const pick = (v, names) => Object.fromEntries(names.map(n => [n, v[n] ?? null]).
 const sorted = (list, key) => [...list].sort((x, y) => (key(x) < key(y) ? -1 : 1));
 
 const FRIEND = ['userID', 'nickname', 'faceURL', 'remark', 'createTime', 'addSource', 'operatorUserID', 'ex', 'isPinned'];
-const BLACK = ['userID', 'nickname', 'faceURL', 'createTime', 'addSource', 'operatorUserID', 'ex'];
+// names and faces of blocked users are read again at login only
+const BLACK = ['userID', 'createTime', 'addSource', 'operatorUserID', 'ex'];
 const GROUP = ['groupID', 'groupName', 'notification', 'introduction', 'faceURL', 'ownerUserID', 'createTime', 'memberCount', 'ex', 'status', 'creatorUserID',
   'groupType', 'needVerification', 'lookMemberInfo', 'applyMemberFriend', 'notificationUpdateTime', 'notificationUserID'];
 const MEMBER = ['groupID', 'userID', 'roleLevel', 'joinTime', 'nickname', 'faceURL', 'joinSource', 'operatorUserID', 'ex', 'muteEndTime', 'inviterUserID'];
@@ -21,6 +22,9 @@ export function conversationsForm(list) {
   const form = c => Object.fromEntries(Object.entries(pick(c, CONVERSATION)).map(([k, v]) => [k, v === BEGINNING[k] ? 0 : v]));
   return sorted((list || []).map(form), c => c.conversationID);
 }
+
+// A message that was refused opens a conversation at its sender only.
+const refusedHere = c => { try { return JSON.parse(c.latestMsg).status === 3; } catch { return false; } };
 
 // ---- groups and their members
 
@@ -64,10 +68,12 @@ export async function server(u) {
   return form(friends.map(f => ({ ...f, ...f.friendUser, ex: f.ex, createTime: f.createTime })), blacks.map(b => ({ ...b, ...b.blackUserInfo, ex: b.ex })), groups, members, conversations);
 }
 
-export async function client(c) {
+// known: the conversations that the server has.
+export async function client(c, known) {
   const groups = await c.groups() || [], members = await membersOf(groups, g => clientMembers(c, g));
   const flat = f => ({ ...f, ...(f.friendUser || f.blackUserInfo || {}), ex: f.ex, createTime: f.createTime });
-  return form((await c.friends() || []).map(flat), (await c.blacks() || []).map(flat), groups, members, await c.conversations() || []);
+  return form((await c.friends() || []).map(flat), (await c.blacks() || []).map(flat), groups, members,
+    (await c.conversations() || []).filter(x => known.includes(x.conversationID) || !refusedHere(x)));
 }
 
 function form(friends, blacks, groups, members, conversations) {
