@@ -155,6 +155,7 @@ def test_group_push_after_connections_came_and_went():
     goes.joined(group)
     again = PLACE.open(goes.name, "go", True, 8)
     again.lives()                   # its answer is full, of a version that is older: it changes nothing
+    goes.joined(group)              # it may be the first of this user on its gateway
     say(push("one", group))
     assert again.pushed() == "one" and goes.got("end") == ["one"]
     again.link.close()
@@ -346,6 +347,8 @@ def test_after_a_lost_record_new_connections_wait():
         (gateway, _), = homes(user).items()
         with Held():
             say(field(2, fresh("publisher")) + field(3, 2), gateways=[gateway])       # its first record is lost
+            say(push("seen", users=[user]), gateways=[gateway])
+            until(talk, "seen")
             second = place.open(user, platform=2, token=tokens[0])
             background(second, "later")
             background(talk, "at once")
