@@ -1,7 +1,8 @@
 #!/bin/bash
 #
 # Runs scenarios of openim-bench against what `./build.sh up` started and prints
-# one Markdown table. Usage: bench/run.sh [SCENARIO...]; without arguments all.
+# one Markdown table, then the group, which has figures of its own.
+# Usage: bench/run.sh [SCENARIO...]; without arguments all.
 # Status 3: something was lost, came twice or out of order in one of them.
 
 set -uo pipefail
@@ -17,13 +18,15 @@ declare -A scenarios=(
     [closed]='--conns 50 --closed --warmup 10 --duration 20'
     [idle10000]='--idle 10000 --duration 30'
 )
-all=(rate500 rate2000 sustained60 closed idle10000)
+all=(rate500 rate2000 sustained60 closed idle10000 group)
+group='--members 10000 --online 1000 --rate 20 --warmup 5 --duration 20'
 
 
 usage() {
     echo "usage: bench/run.sh [SCENARIO...]"
     echo "scenarios:"
-    for name in "${all[@]}"; do printf '  %-12s openim-bench %s\n' "$name" "${scenarios[$name]}"; done
+    for name in "${all[@]:0:5}"; do printf '  %-12s openim-bench %s\n' "$name" "${scenarios[$name]}"; done
+    printf '  %-12s openim-bench-group %s\n' group "$group"
 }
 
 
@@ -38,19 +41,32 @@ machine() {
 
 status=0
 for name in "$@"; do
-    [[ ${scenarios[$name]-} ]] || { usage; exit 2; }
+    [[ ${scenarios[$name]-} || $name == group ]] || { usage; exit 2; }
 done
 [[ -x $bench ]] || { echo "$bench is not there: ./build.sh build" >&2; exit 1; }
 ulimit -n "$(ulimit -Hn)" 2>/dev/null
 
+seen() {
+    local code=$1
+    [[ $code == 0 || $status == 3 ]] || status=$code
+}
+
+
 machine
 echo
-"$bench" --heads
+[[ $* == group ]] || "$bench" --heads
 for name in "${@:-${all[@]}}"; do
+    [[ $name != group ]] || continue
     # shellcheck disable=SC2086
     "$bench" ${scenarios[$name]} --row "$name"
-    code=$?
-    [[ $code == 0 || $status == 3 ]] || status=$code
+    seen $?
     sleep 2
+done
+for name in "${@:-${all[@]}}"; do
+    [[ $name == group ]] || continue
+    echo
+    # shellcheck disable=SC2086
+    "$bench-group" $group
+    seen $?
 done
 exit $status
