@@ -29,6 +29,7 @@ SUITES="unit       unit gcc
         contract   tests/system/contract.sh
         routes     routes
         profile    tests/system/profile.py
+        friends    tests/system/friends.py
         sdk        sdk
         queries    tests/system/queries.py $LOGS/mariadb-slow.log $slow_log
         fuzz       make -s -C tests/fuzz run SECONDS=60 BUILD=$ROOT/build-fuzz
