@@ -49,7 +49,7 @@ static void rows_of(const struct msg_entry *entry, struct row *rows, size_t *n)
 /* Takes out the rows that exist. */
 static int rows_missing(struct msg_lane *lane, struct row *rows, size_t *n)
 {
-    static const char head[] = "SELECT owner_hash FROM conversations WHERE owner_hash IN";
+    static const char head[] = "SELECT owner_hash FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
     struct oim_arena *a = lane->base.arena;
     struct oim_sql_value *hashes = oim_arena_alloc(a, *n * sizeof(*hashes));
     struct oim_sql_rows found;
@@ -105,19 +105,28 @@ static int by_owner(const void *a, const void *b)
     return strcmp(((const struct row *)a)->owner, ((const struct row *)b)->owner);
 }
 
-/* One version step per owner, owners in order: two lanes never wait for each other crosswise. */
+/* One version step per owner, owners in order: two lanes never wait for each other crosswise. Neighbours with one conversation each, the
+ * receivers of a batch, cost a few statements together. */
 static int rows_log(struct msg_lane *lane, struct row *rows, size_t n)
 {
+    char **owners = oim_arena_alloc(lane->base.arena, (n ? n : 1) * sizeof(*owners));
     char **elements = oim_arena_alloc(lane->base.arena, (n ? n : 1) * sizeof(*elements));
     int err = OIM_OK;
 
     qsort(rows, n, sizeof(*rows), by_owner);
+    for (size_t i = 0; i < n; i++) {
+        owners[i] = (char *)(uintptr_t)rows[i].owner;
+        elements[i] = (char *)(uintptr_t)rows[i].conversation_id;
+    }
     for (size_t from = 0, to; from < n && err == OIM_OK; from = to) {
-        for (to = from; to < n && strcmp(rows[to].owner, rows[from].owner) == 0; to++) {
-            elements[to - from] = (char *)(uintptr_t)rows[to].conversation_id;
+        for (to = from + 1; to < n && strcmp(owners[to], owners[from]) == 0; to++) continue;
+        if (to - from > 1) {
+            err = logic_version_write(&lane->base, LOGIC_LOG_CONVERSATION, owners[from], elements + from, to - from, LOGIC_INSERT, NULL);
+            continue;
         }
-        err = logic_version_write(&lane->base, LOGIC_LOG_CONVERSATION, rows[from].owner, elements, to - from, LOGIC_INSERT,
-                                  NULL);
+        while (to < n && (to + 1 == n || strcmp(owners[to], owners[to + 1]))) to++;
+        err = logic_version_write_each(&lane->base, LOGIC_LOG_CONVERSATION, owners + from, to - from, elements + from, false, LOGIC_INSERT,
+                                       NULL);
     }
     return err;
 }
