@@ -178,6 +178,28 @@ def follow(api, report, admin, prefix, users, owner, group):
                   for _ in range(20)])
 
 
+def leave(api, report, admin, users, owner, group):
+    """What changes a thousand members at once, and the end of all of them."""
+    batch = users[1:1001]
+    entries = [{"groupID": group, "userID": u, "nickname": f"in the group {u}"} for u in batch]
+    report.times("set_group_member_info of 1,000", [api.post("/group/set_group_member_info", {"members": entries}, owner)[1]])
+    report.times("set_group_member_info of 1", [api.post("/group/set_group_member_info", {"members": [e]}, owner)[1] for e in entries[:20]])
+    report.times("announcement", [api.post("/group/set_group_info_ex", {"groupID": group, "notification": "news"}, owner)[1]])
+    report.times("mute_group_member", [api.post("/group/mute_group_member", {"groupID": group, "userID": u, "mutedSeconds": 60}, owner)[1]
+                                       for u in users[-20:]])
+    report.times("kick 1,000", [api.post("/group/kick_group", {"groupID": group, "kickedUserIDs": batch, "reason": ""}, owner)[1]])
+    data, _ = api.post("/group/get_groups_info", {"groupIDs": [group]}, owner)
+    report.check("memberCount without them", data["groupInfos"][0]["memberCount"] == len(users) - len(batch) + 3, data["groupInfos"][0])
+    last = users[-1]
+    before, _ = api.post("/group/get_incremental_join_groups", {"userID": last, "versionID": "", "version": 0}, admin)
+    report.times("dismiss", [api.post("/group/dismiss_group", {"groupID": group}, owner)[1]])
+    data, _ = api.post("/group/get_group_member_list", {"groupID": group, "pagination": {"pageNumber": 1, "showNumber": 1}}, admin)
+    report.check("no members are left", data["total"] == 0 and not data["members"], data)
+    ask = {"userID": last, "versionID": before["versionID"], "version": before["version"]}
+    data, _ = api.post("/group/get_incremental_join_groups", ask, admin)
+    report.check("a member's join log has the end", not data["full"] and data["delete"] == [group], data)
+
+
 def show(report, plans):
     for text, (calls, examined, rows) in sorted(plans.items()):
         if text.startswith("INSERT") and "SELECT" not in text:
@@ -205,6 +227,7 @@ def main():
         users, owner, group = make(api, report, admin, prefix, options.members)
         read(api, report, users, owner, group)
         follow(api, report, admin, prefix, users, owner, group)
+        leave(api, report, admin, users, owner, group)
     finally:
         if log:
             log.end()
