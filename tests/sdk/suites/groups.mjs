@@ -262,10 +262,12 @@ async function away(t, c, z) {
     for (const n of ['kicked', 'dismissed', 'refused']) ok(!mine.includes(g[n]), `still in the group "${n}"`);
   });
   // J14 asks for the names of the members with it, which it is none of any more
-  if (z !== 'J14') await check('reads what was said of it until it left', async () => {
-    const list = await again.wholeHistory(sg(g.kicked));
-    ok(list.some(m => m.contentType === 1508), () => 'the notice of the kick is not in the history: ' + list.map(m => m.contentType));
-  });
+  if (z !== 'J14') for (const [n, last] of [['kicked', 1508], ['dismissed', 1511]]) {
+    await check(`reads what was said in the group "${n}" until its end`, async () => {
+      const list = await again.wholeHistory(sg(g[n]));
+      eq(list.at(-1)?.contentType, last, `the last of ${list.map(m => m.contentType)}`);
+    });
+  }
   await check('goes on with steps of one', async () => {
     const at = again.mark();
     await setMember(a, g.changed, user, { nickname: 'Back' });
@@ -298,7 +300,8 @@ async function versions(t) {
     const now = await log();
     eq([now.versionID, now.version], [before.versionID, before.version + steps], 'the log');
     for (const [type, back = 0] of types.map(x => [].concat(x))) {
-      const { tips } = await listener.next(type);
+      const { tips, message } = await listener.next(type);
+      eq(message.senderNickname, [1502, 1519].includes(type) ? 'Vo' : '', `the sender's name in ${type}`);
       eq([tips.groupMemberVersionID, tips.groupMemberVersion], [now.versionID, now.version - back], `the pair in ${type}`);
       if (!back) eq(tips.group, now.group, `the group in ${type}`);
       if ('groupSortVersion' in tips) eq(tips.groupSortVersion > 0, now.sortVersion > before.version, `the order in ${type}`);
@@ -318,6 +321,7 @@ async function versions(t) {
   });
   await says('a name', 1, [1520], () => rest('/group/set_group_info_ex', { groupID: g, groupName: 'named' }, as));
   await says('an announcement, a name and the rest', 1, [1519, 1520, 1502], () => rest('/group/set_group_info_ex', { groupID: g, notification: 'n', groupName: 'x', ex: 'e' }, as));
+  await says('an empty announcement', 1, [1519], () => rest('/group/set_group_info_ex', { groupID: g, notification: ' ' }, as));
   await says('nothing', 0, [], () => rest('/group/set_group_info_ex', { groupID: g }, as));
   await says('the old form', 1, [1519, 1502], () => rest('/group/set_group_info', { groupInfoForSet: { groupID: g, notification: 'o', introduction: 'i' } }, as));
   await says('mute of the group', 1, [1514], () => rest('/group/mute_group', { groupID: g }, as));
