@@ -30,6 +30,7 @@ SUITES="unit       unit gcc
         routes     routes
         profile    tests/system/profile.py
         friends    tests/system/friends.py
+        groups     tests/system/groups.py
         sdk        sdk
         queries    tests/system/queries.py $LOGS/mariadb-slow.log $slow_log
         fuzz       make -s -C tests/fuzz run SECONDS=60 BUILD=$ROOT/build-fuzz
