@@ -141,6 +141,8 @@ static int groups_named(struct logic_call *call, const char *name, const struct 
 /* names[i]: how the owner of groups[i] is called in the group; "" when it has set none. */
 static int owner_names(struct logic_call *call, Openim__Sdkws__GroupInfo *const *groups, size_t n, char **names)
 {
+    static const char head[] = "SELECT g.group_id, m.nickname FROM chat_groups g JOIN group_members m ON m.group_id = g.group_id"
+                               " AND m.user_id = g.owner_user_id WHERE g.group_id IN";
     struct oim_arena *a = call->lane->arena;
     struct logic_index *index;
     char **ids = logic_list(call, n);
@@ -152,8 +154,7 @@ static int owner_names(struct logic_call *call, Openim__Sdkws__GroupInfo *const 
         names[i] = (char *)protobuf_c_empty_string;
     }
     index = logic_index_new(a, ids, n);
-    rc = logic_sql_in(call->lane, "SELECT group_id, nickname FROM group_members WHERE role_level = 100 AND group_id IN", NULL, 0,
-                      logic_text_values(a, ids, n), n, "", &rows);
+    rc = logic_sql_in(call->lane, head, NULL, 0, logic_text_values(a, ids, n), n, "", &rows);
     for (size_t i = 0; rc == OIM_OK && i < rows.n; i++) {
         size_t at = logic_index_find(index, logic_cell_text(&rows, i, 0));
 
