@@ -74,8 +74,8 @@ static bool differs(const Settings *c, const Row *row)
 static int settings_update(struct logic_call *call, const Settings *c, const struct oim_sql_value *hashes, size_t n)
 {
     static const char head[] =
-        "UPDATE conversations SET recv_msg_opt = COALESCE(?, recv_msg_opt), attached_info = COALESCE(?, attached_info), ex = COALESCE(?, ex),"
-        " is_pinned = COALESCE(?, is_pinned), group_at_type = COALESCE(?, group_at_type),"
+        "UPDATE conversations SET recv_msg_opt = COALESCE(?, recv_msg_opt), attached_info = COALESCE(?, attached_info),"
+        " ex = COALESCE(?, ex), is_pinned = COALESCE(?, is_pinned), group_at_type = COALESCE(?, group_at_type),"
         " msg_destruct_time = COALESCE(?, msg_destruct_time), is_msg_destruct = COALESCE(?, is_msg_destruct),"
         " burn_duration = COALESCE(?, burn_duration) WHERE owner_hash IN";
     const struct oim_sql_value none = {.kind = OIM_SQL_NULL};
