@@ -62,7 +62,8 @@ struct created {
 static int created_count(struct logic_call *call, const char *table, int64_t start, int64_t end, struct created *out)
 {
     struct oim_arena *a = call->lane->arena;
-    const char *count = oim_arena_printf(a, "SELECT COUNT(*) FROM %s WHERE create_time >= ? AND create_time < ?", table);
+    const char *count = oim_arena_printf(a, "SELECT COUNT(*) FROM %s FORCE INDEX (created) WHERE create_time >= ? AND create_time < ?",
+                                         table);
     struct oim_sql_value all[] = {oim_sql_int(0), oim_sql_int(INT64_MAX)}, before[] = {oim_sql_int(0), oim_sql_int(start)};
     struct oim_sql_value window[] = {oim_sql_int(start), oim_sql_int(end)};
     struct oim_sql_rows rows = {0};
@@ -75,7 +76,7 @@ static int created_count(struct logic_call *call, const char *table, int64_t sta
     out->before = logic_cell_int(&rows, 0, 0);
     out->days = (struct oim_sql_rows){0};
     return oim_sql_exec(call->lane->db, a,
-                        oim_arena_printf(a, "SELECT create_time DIV 86400000 AS day, COUNT(*) FROM %s"
+                        oim_arena_printf(a, "SELECT create_time DIV 86400000 AS day, COUNT(*) FROM %s FORCE INDEX (created)"
                                             " WHERE create_time >= ? AND create_time < ? GROUP BY day ORDER BY day", table),
                         window, 2, &out->days, NULL);
 }

@@ -263,7 +263,7 @@ static int get_all_users_uid(struct logic_call *call, const ProtobufCMessage *re
     struct logic_page page;
     int rc = list_page(call, req->pagination, &page);
 
-    if (rc == OIM_OK) rc = count(call, "SELECT COUNT(*) FROM users WHERE create_time >= 0", &res->total);
+    if (rc == OIM_OK) rc = count(call, "SELECT COUNT(*) FROM users FORCE INDEX (created) WHERE create_time >= 0", &res->total);
     if (rc || page.limit == 0) return rc;
     struct oim_sql_value args[] = {oim_sql_int(page.limit), oim_sql_int(page.offset)};
     rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, &rows, NULL);
@@ -278,7 +278,7 @@ static int users_page(struct logic_call *call, const struct logic_page *page, in
 {
     static const char sql[] = "SELECT id FROM users FORCE INDEX (page) WHERE id > 0 AND app_manger_level < 2 ORDER BY id LIMIT ? OFFSET ?";
     struct oim_sql_value args[] = {oim_sql_int(page->limit), oim_sql_int(page->offset)};
-    int rc = count(call, "SELECT COUNT(*) FROM users WHERE app_manger_level < 2", total);
+    int rc = count(call, "SELECT COUNT(*) FROM users FORCE INDEX (level) WHERE app_manger_level < 2", total);
 
     if (rc || page->limit == 0) return rc;
     return oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, rows, NULL);
