@@ -384,6 +384,75 @@ def until(talk, name):
         pass
 
 
+def marked(user, group):
+    data = PLACE.client.call("/conversation/get_conversation", {"ownerUserID": user, "conversationID": "sg_" + group}, PLACE.client.admin_token())
+    return data["conversation"]["groupAtType"]
+
+
+def soon(wanted, found):
+    deadline = time.monotonic() + 10
+    while found() != wanted:
+        assert time.monotonic() < deadline, (wanted, found())
+        time.sleep(0.02)
+
+
+def test_who_is_named_in_a_message_is_marked():
+    owner, one, two = Member(), Member(), Member()
+    group = made(owner.name, [one.name, two.name])
+    for named, marks in (([one.name, "stranger"], [1, 0]), (["AtAllTag"], [2, 2]), (["AtAllTag", one.name, one.name], [3, 2])):
+        answered = owner.talks[0].ask(1003, "MsgData", {**message(owner.name, group, fresh("at")), "contentType": 106, "atUserIDList": named})
+        assert answered["errCode"] == 0
+        soon(marks, lambda: [marked(m.name, group) for m in (one, two)])
+        assert marked(owner.name, group) == 0
+    for member in (owner, one, two):
+        member.close()
+
+
+class Heard:
+    """(list, contentType, stored) of all that was pushed to a member in a group, without what a client wrote."""
+
+    def __init__(self, member, group):
+        self.member, self.names, self.got = member, ("sg_" + group, "n_" + group), []
+
+    def __call__(self):
+        end = fresh("end")
+        say(push(end, users=[self.member.name]))
+        while True:
+            for kind, lists in pb.decode("PushMessages", self.member.talks[0].reply("")["data"]).items():
+                for conversation, data in lists.items():
+                    if data["Msgs"][0]["clientMsgID"] == end:
+                        return self.got
+                    if conversation in self.names:
+                        self.got += [(kind, m["contentType"], m.get("seq", 0) > 0) for m in data["Msgs"]]
+
+
+def test_who_leaves_hears_of_it_once_and_a_group_ends():
+    owner, leaver, kicked = everybody = Member(), Member(), Member()
+    group, client = made(owner.name, [leaver.name, kicked.name]), PLACE.client
+    by = {m.name: client.user_token(m.name, 5) for m in (owner, leaver)}
+    heard = {m.name: Heard(m, group) for m in everybody}
+
+    def both(*kinds):               # the chat message before its notice (messages.md 10.2)
+        return [item for kind in kinds for item in (("msgs", kind, True), ("notificationMsgs", kind, False))]
+
+    def all_heard(kinds):
+        for member, wanted in zip(everybody, kinds):
+            soon(both(*wanted), heard[member.name])
+
+    all_heard(((1501,), (1501,), (1501,)))
+    client.call("/group/quit_group", {"groupID": group, "userID": leaver.name}, by[leaver.name])
+    all_heard(((1501, 1504), (1501, 1504), (1501, 1504)))
+    client.call("/group/kick_group", {"groupID": group, "kickedUserIDs": [kicked.name], "reason": ""}, by[owner.name])
+    all_heard(((1501, 1504, 1508), (1501, 1504), (1501, 1504, 1508)))
+    client.call("/group/dismiss_group", {"groupID": group, "deleteMember": False}, by[owner.name])
+    all_heard(((1501, 1504, 1508, 1511), (1501, 1504), (1501, 1504, 1508)))
+    say(push("none", group))
+    assert [m.got("end") for m in everybody] == [[], [], []]
+    assert owner.talks[0].ask(1003, "MsgData", message(owner.name, group, fresh()))["errCode"] == 1204
+    for member in everybody:
+        member.close()
+
+
 def test_reload_both_generations_know_the_groups():
     owner, early, late = Member(WAYS[:2]), Member(WAYS[2:]), PLACE.user()
     group = made(owner.name, [early.name])
