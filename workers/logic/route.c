@@ -237,7 +237,8 @@ void logic_route_print(FILE *out)
         size_t n = area_length(r->path);
 
         if (strlen(area) < n || strncmp(area, r->path, n) || area[n] != '/') {
-            fprintf(out, "\n## %.*s%s\n\n| path%s", (int)n, r->path, r->permission == LOGIC_INTERNAL ? ": tasks of our own" : "", table_head);
+            fprintf(out, "\n## %.*s%s\n\n| path%s", (int)n, r->path, r->permission == LOGIC_INTERNAL ? ": tasks of our own" : "",
+                    table_head);
         }
         area = r->path;
         fprintf(out, "| `%s`", r->path);
