@@ -30,6 +30,7 @@ SUITES="unit       unit gcc
         routes     routes
         profile    tests/system/profile.py
         friends    tests/system/friends.py
+        messages   tests/system/messages.py
         groups     tests/system/groups.py
         sdk        sdk
         queries    tests/system/queries.py $LOGS/mariadb-slow.log $slow_log
