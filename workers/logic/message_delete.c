@@ -78,20 +78,23 @@ static int senders_of(struct logic_call *call, const char *user_id, const char *
                       char **senders, size_t *n_senders)
 {
     struct logic_want *wants = logic_array(call, n, sizeof(*wants)), **plan = logic_list(call, n);
-    int rc = OIM_OK;
+    size_t done;
+    int rc;
 
     *n_senders = 0;
     for (size_t i = 0; i < n; i++) {
         wants[i] = (struct logic_want){.conv = conv, .seq = spans[i].from};
         plan[i] = &wants[i];
     }
-    for (size_t at = 0, done; at < n && rc == OIM_OK; at += done) rc = logic_fetch(call, plan + at, n - at, &done);
-    for (size_t i = 0; i < n && rc == OIM_OK; i++) {
+    rc = logic_fetch(call, plan, n, &done);
+    if (rc) return rc;
+    if (done < n) return logic_args(call, "too many messages at once");
+    for (size_t i = 0; i < n; i++) {
         if (wants[i].msg == NULL || strcmp(wants[i].msg->sendid, user_id) == 0) continue;
         if (*n_senders && strcmp(senders[*n_senders - 1], wants[i].msg->sendid) == 0) continue;
         senders[(*n_senders)++] = wants[i].msg->sendid;
     }
-    return rc;
+    return OIM_OK;
 }
 
 static int may_delete(struct logic_call *call, const Openim__Msg__DeleteMsgsReq *req, const Openim__Conversation__Conversation *conv,
