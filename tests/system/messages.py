@@ -299,6 +299,35 @@ def searching():
     check("search: for administrators", api.post("/msg/search_msg", {"pagination": {"pageNumber": 1, "showNumber": 1}}, tokens[a])[0] == DENIED)
 
 
+def in_a_group():
+    owner, one, two, admin_of = user("go"), user("g1"), user("g2"), user("gad")
+    g, conv, n = RUN + "grp", "sg_" + RUN + "grp", "n_" + RUN + "grp"
+    api.post("/group/create_group", {"ownerUserID": owner, "memberUserIDs": [one, two], "adminUserIDs": [admin_of],
+                                     "groupInfo": {"groupID": g, "groupName": "x", "groupType": 2}}, tokens[owner])
+    reach(owner, conv, 1)
+    for u in (one, two, admin_of, owner):  # seqs 2 to 9
+        for text in "ab":
+            api.post("/msg/send_msg", {"sendID": u, "groupID": g, "sessionType": 3, "contentType": 101, "content": {"content": text}}, admin)
+    reach(owner, conv, 9)
+    for what, who, seqs, want in (("one's own", one, [2], 0), ("another's", one, [4], DENIED), ("one's own and another's", one, [3, 4], DENIED),
+                                  ("a member's, by an administrator", admin_of, [4], 0), ("the owner's, by an administrator", admin_of, [8], DENIED),
+                                  ("any, by the owner", owner, [5, 7, 9], 0)):
+        code = as_user(who, "/msg/delete_msgs", conversationID=conv, seqs=seqs, deleteSyncOpt=OTHER)
+        check(f"group: delete {what}", code == want, code)
+    gone = [s for s, m in pull(two, conv, 1, 99).items() if m["status"] == GONE]
+    check("group: what is deleted", gone == [2, 4, 5, 7, 9], gone)
+    check("group: revoke", as_user(owner, "/msg/revoke_msg", conversationID=conv, seq=8) == 0)
+    detail = json.loads(content(pull(two, conv, 8, 8)[8])["detail"])
+    check("group: the role in it", detail["revokerRole"] == 100 and detail["sessionType"] == 3, detail)
+    check("group: read", as_user(two, "/msg/mark_msgs_as_read", conversationID=conv, seqs=[3]) == 0)
+    reach(two, n, 5)
+    types = [m["contentType"] for m in pull(two, n, 1, 99).values()]
+    check("group: told to all", types == [2102, 2102, 2102, REVOKED, 2200], types)
+    check("group: clear, by a member", as_user(one, "/msg/clear_conversation_msg", conversationIDs=[conv], deleteSyncOpt=OTHER) == DENIED)
+    check("group: clear, by an administrator", as_user(admin_of, "/msg/clear_conversation_msg", conversationIDs=[conv], deleteSyncOpt=OTHER) == 0)
+    check("group: cleared for all", pull(two, conv, 1, 99) == {} and pull(owner, conv, 1, 99) == {})
+
+
 def together():
     """Whatever is read after an answer has what the answer said, with the copies in Redis coming and going."""
     users = [user(f"t{i}") for i in range(CLIENTS)]
@@ -351,7 +380,7 @@ def together():
     check("all was changed", len(said) == CLIENTS * CHANGES, len(said))
 
 
-for part in (deleting, quoting, reading, sending, searching, everybody, together):
+for part in (deleting, quoting, reading, sending, searching, in_a_group, everybody, together):
     part()
 print(f"{passed} passed, {failed} failed")
 raise SystemExit(1 if failed else 0)
