@@ -32,7 +32,7 @@ struct sent {
     bool differs;  /* answers or pushes of one message that are not the same */
 
     int notified;         /* pushes of the notification copy */
-    bool notice_before;   /* the notification came before the chat copy */
+    bool chat_before;     /* the chat copy came first */
     int n_stored;         /* valid records of the notification copy */
     int64_t n_seq;
 

@@ -106,7 +106,7 @@ static void messages(struct feed *f)
         if (s->notice) {
             notices += s->stored != 1 || s->n_stored != 1;
             unnoticed += s->pushed[0] == 0 || s->notified == 0;
-            turned += s->notice_before;
+            turned += s->chat_before;
             continue;
         }
         if (!s->answered) {
@@ -135,8 +135,8 @@ static void messages(struct feed *f)
     check(unpushed == 0 || f->gaps > 0, "pushed to both sides, or the gap was seen", text);
     snprintf(text, sizeof(text), "%d", typing);
     check(typing == 0, "typing is not stored and not pushed to its sender", text);
-    snprintf(text, sizeof(text), "%d of %d not stored, %d not pushed, %d notifications before the chat copy", notices, f->notices, unnoticed, turned);
-    check(notices == 0 && ((turned == 0 && unnoticed == 0) || f->gaps > 0), "notifications are stored twice, once in the chat", text);
+    snprintf(text, sizeof(text), "%d of %d not stored, %d not pushed, %d chat copies before the notification", notices, f->notices, unnoticed, turned);
+    check(notices == 0 && turned == 0 && (unnoticed == 0 || f->gaps > 0), "notifications are stored twice, once in the chat", text);
     snprintf(text, sizeof(text), "%d", f->disorder);
     check(f->disorder == 0, "pushes of a conversation come in order", text);
     snprintf(text, sizeof(text), "%d", f->strange);

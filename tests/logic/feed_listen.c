@@ -77,7 +77,7 @@ static void push_message(struct feed *f, const Openim__Internal__Push *p, const 
     }
     if (strncmp(conversation_id, "n_", 2) == 0) {
         s->notified++;
-        if (s->pushed[0] == 0 && !again && s->notified == 1) s->notice_before = true;
+        if (s->pushed[0] && !again && s->notified == 1) s->chat_before = true;
         if (!s->notice || m->n_options != 6) f->strange++;
         return;
     }

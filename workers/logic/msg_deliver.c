@@ -149,10 +149,10 @@ static const uint8_t *push_payload(struct msg_lane *lane, const struct msg_entry
     return w.data;
 }
 
-/* After it the gateways know the group's members no more. */
+/* The push after which the gateways know the group's members no more, if it is the last of its record. */
 static bool is_last(const struct msg_entry *e)
 {
-    return e->msg->contenttype == MSG_DISMISSED && !e->chat && e->up->source == OPENIM__INTERNAL__SOURCE__SERVER;
+    return e->msg->contenttype == MSG_DISMISSED && e->up->source == OPENIM__INTERNAL__SOURCE__SERVER;
 }
 
 /* Cores that change their blacklist must not read it twice at the same time (ngx_http_openim_downlink.c). */
@@ -162,8 +162,8 @@ static bool is_late(const struct msg_entry *e)
            (e->msg->contenttype == LOGIC_N_BLACK_ADDED || e->msg->contenttype == LOGIC_N_BLACK_DELETED);
 }
 
-/* messages.md 10.1. The gateways know who is in a group; users who left with this very notice are named. */
-static void push(struct msg_lane *lane, const struct msg_entry *e)
+/* messages.md 10.1. The gateways know who is in a group; users who left with this very notice are named. last: of its record. */
+static void push(struct msg_lane *lane, const struct msg_entry *e, bool last)
 {
     const Openim__Sdkws__MsgData *msg = e->msg;
     const char *both[2] = {msg->recvid, msg->sendid};
@@ -174,7 +174,7 @@ static void push(struct msg_lane *lane, const struct msg_entry *e)
         p.group_id = msg->groupid;
         p.user_ids = (const char *const *)e->up->alsouserids;
         p.n_users = e->up->source == OPENIM__INTERNAL__SOURCE__SERVER ? e->up->n_alsouserids : 0;
-        if (is_last(e)) p.flags |= 2;
+        if (last && is_last(e)) p.flags |= 2;
     } else {
         p.user_ids = both;
         p.n_users = strcmp(msg->sendid, msg->recvid) != 0 && msg_option(msg, MSG_OPT_SENDER_SYNC) ? 2 : 1;
@@ -195,6 +195,9 @@ static size_t take_ready(struct msg_lane *lane, struct msg_entry **list)
 
         while (part->head && part->head->state == MSG_READY && n < DELIVER_MAX) {
             struct msg_entry *e = part->head;
+
+            /* a chat copy and its notification leave together: say() turns them */
+            if (e->more && (e->next->state != MSG_READY || n + 2 > DELIVER_MAX)) break;
 
             part->head = e->next;
             if (part->head == NULL) part->tail = &part->head;
@@ -229,12 +232,22 @@ static void done(struct msg_lane *lane, struct msg_entry *e)
     msg_turn_drop(lane, e);
 }
 
+static void say_one(struct msg_lane *lane, const struct msg_entry *e, bool last)
+{
+    if (e->outcome == MSG_SKIPPED) return;
+    answer(lane, e);
+    if (e->outcome == MSG_STORED || e->outcome == MSG_PUSHED) push(lane, e, last);
+}
+
+/* Of the two copies of a visible notification the notification goes first: cores that see the chat copy first tell nobody that a group
+ * was joined (sdk-clients.md 11.5). */
 static void say(struct msg_lane *lane, struct msg_entry **list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (list[i]->outcome == MSG_SKIPPED) continue;
-        answer(lane, list[i]);
-        if (list[i]->outcome == MSG_STORED || list[i]->outcome == MSG_PUSHED) push(lane, list[i]);
+        const struct msg_entry *chat = list[i];
+
+        if (chat->more && i + 1 < n) say_one(lane, list[++i], false);
+        say_one(lane, chat, true);
     }
 }
 

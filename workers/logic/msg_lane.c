@@ -216,7 +216,7 @@ static int handle(struct msg_lane *lane, const struct oim_kafka_record *records,
     for (size_t i = 0; i < count; i++) {
         int err;
 
-        /* the chat message comes before its notification, also when it has to wait */
+        /* when the chat message has to wait its notification waits, too */
         if (i && entries[i - 1]->up == entries[i]->up && entries[i - 1]->later) {
             msg_refuse(entries[i], OIM_C_INTERNAL, "store unavailable");
             entries[i]->later = true;

@@ -126,7 +126,7 @@ void msg_verify_form(struct msg_lane *lane, struct msg_entry *entry)
     }
 }
 
-/* messages.md 11.2, and 10.2 for the order. The chat message has the two options that it inherits and no other: all else is true. */
+/* messages.md 11.2. The chat message has the two options that it inherits and no other: all else is true. */
 bool msg_verify_split(struct msg_entry *entry, struct msg_entry *notice)
 {
     static const char *const kept[] = {MSG_OPT_OFFLINE_PUSH, MSG_OPT_UNREAD_COUNT};
