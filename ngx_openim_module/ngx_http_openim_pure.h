@@ -7,10 +7,13 @@
  *
  * The pure sources, in reading order:
  *     ngx_http_openim_frame.c          RFC 6455
- *     ngx_http_openim_json.c           reader and writer of JSON, base64
+ *     ngx_http_openim_json.c           reader of JSON, on top of
+ *         _json_scan.c _json_text.c    grammar; strings, also written
+ *         _base64.c
  *     ngx_http_openim_envelope.c       requests and responses, text pings
- *     ngx_http_openim_envelope_gob.c   ngx_http_openim_envelope_json.c
- *     ngx_http_openim_envelope_gzip.c
+ *         _envelope_json.c
+ *         _envelope_gob.c              _gob_type.c _gob_value.c _gob_encode.c
+ *         _envelope_gzip.c
  *     ngx_http_openim_args.c           handshake query, result object
  *     ngx_http_openim_token.c          tokens
  *     ../workers/common/oim_wire.c     protobuf
