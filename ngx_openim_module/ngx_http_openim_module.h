@@ -210,14 +210,21 @@ int64_t ngx_http_openim_now(void);           /* ms since 1970 */
 ngx_uint_t ngx_http_openim_is_admin(ngx_str_t *user_id);
 ngx_str_t *ngx_http_openim_loggable(ngx_str_t *text);
 
-/* _handshake.c */
-ngx_int_t ngx_http_openim_mask_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_openim_handshake_handler(ngx_http_request_t *r);
+/* _http.c; header_in: NULL if there is none */
 ngx_http_openim_ctx_t *ngx_http_openim_ctx(ngx_http_request_t *r);
+ngx_str_t *ngx_http_openim_header_in(ngx_http_request_t *r, const char *name);
+ngx_int_t ngx_http_openim_header_out(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
+ngx_int_t ngx_http_openim_output(ngx_http_request_t *r, u_char *data,
+    size_t len);
+
+/* _handshake.c, _handshake_mask.c, _handshake_accept.c */
+ngx_int_t ngx_http_openim_handshake_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_openim_mask_handler(ngx_http_request_t *r);
 void ngx_http_openim_connected(ngx_http_openim_ws_t *ws,
     ngx_str_t *operation_id);
 
-/* _rest.c */
+/* _rest.c, _rest_forward.c */
 ngx_int_t ngx_http_openim_rest_handler(ngx_http_request_t *r);
 void ngx_http_openim_rest_reply(ngx_http_request_t *r,
     ngx_http_openim_reply_t *reply);
@@ -227,16 +234,21 @@ ngx_int_t ngx_http_openim_status_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_openim_variables_add(ngx_conf_t *cf);
 
 /* _request.c */
+ngx_int_t ngx_http_openim_request_handle(ngx_http_openim_ws_t *ws,
+    u_char *data, size_t len, ngx_uint_t late);
+const char *ngx_http_openim_platform(ngx_int_t id);   /* NULL: unknown */
+
+/* _uplink.c */
+ngx_int_t ngx_http_openim_uplink_send(ngx_http_openim_uplink_t *up);
+
+/* _call.c */
 void ngx_http_openim_call_init(void);
-ngx_http_openim_call_t *ngx_http_openim_call_rest(ngx_http_request_t *r);
+ngx_http_openim_call_t *ngx_http_openim_call_create(ngx_http_openim_ws_t *ws,
+    ngx_http_request_t *r, ngx_http_openim_envelope_req_t *req);
 uint64_t ngx_http_openim_call_id(ngx_http_openim_call_t *call);
 void ngx_http_openim_call_forget(ngx_http_openim_call_t *call);
 void ngx_http_openim_call_end(ngx_http_openim_reply_t *reply);
 void ngx_http_openim_call_fail(uint64_t id, ngx_int_t code);
-ngx_int_t ngx_http_openim_uplink_send(ngx_http_openim_uplink_t *up);
-ngx_int_t ngx_http_openim_request_handle(ngx_http_openim_ws_t *ws,
-    u_char *data, size_t len, ngx_uint_t late);
-const char *ngx_http_openim_platform(ngx_int_t id);   /* NULL: unknown */
 
 /* _downlink.c */
 void ngx_http_openim_downlink_init(void);
