@@ -2,8 +2,9 @@
 /*
  * The envelope around every request, response and push (gateway.md 3), in its
  * two codecs, and its compression (2.6); the text pings (2.3).  Called by
- * ngx_http_openim_request.c and ngx_http_openim_downlink.c.  Everything here is
- * pure but the gzip object, which a worker process creates once and keeps.
+ * ngx_http_openim_request.c and the ngx_http_openim_connection*.c files.
+ * Everything here is pure but the gzip object, which a worker process creates
+ * once and keeps.
  */
 
 

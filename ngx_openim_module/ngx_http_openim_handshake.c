@@ -189,7 +189,7 @@ ngx_http_openim_handshake_ask(ngx_http_request_t *r,
 }
 
 
-/* Called by _redis.c */
+/* Called by _redis_job.c */
 
 static void
 ngx_http_openim_handshake_answer(void *data, ngx_int_t code)

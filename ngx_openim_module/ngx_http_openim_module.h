@@ -5,8 +5,8 @@
  * session (those are in ngx_http_openim_connection.h and _session.h).
  *
  * The road of a request, file by file: _handshake.c, _connection.c, _request.c,
- * _kafka.c; and back: _redis.c, _downlink.c, _session.c, _connection.c.  REST
- * is _rest.c, then the same road.
+ * _uplink.c, _kafka.c; and back: _redis_subscribe.c, _downlink.c, then _call.c
+ * or _session.c, _connection.c.  REST is _rest.c, then the same road.
  */
 
 
@@ -263,9 +263,10 @@ ngx_int_t ngx_http_openim_kafka_produce(ngx_uint_t topic, ngx_str_t *key,
     u_char *data, size_t len, uint64_t id);
 
 /*
- * _redis.c.  A handler gets 0 or the errCode of the answer (500: no answer from
- * the store).  It is called later, never from within the function that starts
- * the job; start returns NULL when the store is away.
+ * _redis.c, _redis_command.c; _redis_job.c: cancel; _redis_heartbeat.c: leave.
+ * A handler gets 0 or the errCode of the answer (500: no answer from the
+ * store).  It is called later, never from within the function that starts the
+ * job; start returns NULL when the store is away.
  */
 typedef void (*ngx_http_openim_job_pt)(void *data, ngx_int_t code);
 

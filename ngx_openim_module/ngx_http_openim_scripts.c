@@ -2,7 +2,7 @@
 /*
  * What we ask of Redis in one step (docs/records.md): whether a token is good,
  * a connection comes or is renewed, a connection goes.  Called by
- * ngx_http_openim_redis.c, which knows the keys and arguments.
+ * ngx_http_openim_redis_command.c, which knows the keys and arguments.
  *
  * The online set is always made anew from the connections of all living
  * gateways, so a change that was lost is mended by the next one, and a second

@@ -2,7 +2,8 @@
 /*
  * Tokens (gateway.md 7.1, 7.2): JWT signed with HS256, HS384 or HS512 by the
  * shared secret.  Says who a token is for; whether the store knows it is asked
- * elsewhere (ngx_http_openim_redis.c).  Called by the handshake and by REST.
+ * elsewhere (ngx_http_openim_redis_command.c).  Called by the handshake and by
+ * REST.
  */
 
 
