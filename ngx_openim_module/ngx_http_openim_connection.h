@@ -4,7 +4,7 @@
  *
  * An idle one costs the ngx_connection_t with its small pool, this object, and
  * nothing else: the HTTP request and its buffers are gone after the 101 (see
- * ngx_http_openim_handshake.c), input is read into a buffer of the process, and
+ * _handshake_accept.c), input is read into a buffer of the process, and
  * memory for half a message, for waiting messages and for output exists only
  * while there is some.
  *
