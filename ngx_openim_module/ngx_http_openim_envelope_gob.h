@@ -98,8 +98,7 @@ ngx_int_t ngx_http_openim_gob_uint(ngx_http_openim_gob_buf_t *b,
     uint64_t *value);
 ngx_int_t ngx_http_openim_gob_int(ngx_http_openim_gob_buf_t *b,
     int64_t *value);
-ngx_int_t ngx_http_openim_gob_id(ngx_http_openim_gob_buf_t *b,
-    int32_t *id);
+ngx_int_t ngx_http_openim_gob_id(ngx_http_openim_gob_buf_t *b, int32_t *id);
 ngx_int_t ngx_http_openim_gob_bytes(ngx_http_openim_gob_buf_t *b,
     ngx_str_t *value);
 

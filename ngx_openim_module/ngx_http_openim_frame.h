@@ -2,7 +2,8 @@
 /*
  * WebSocket frames of the server's side (RFC 6455, gateway.md 2.1, 2.5): an
  * incremental parser of what clients send, and the heads of what we send.
- * Called by ngx_http_openim_connection.c; owns no memory, allocates nothing.
+ * Called by ngx_http_openim_connection_read.c, and by who makes frames; owns no
+ * memory, allocates nothing.
  *
  *     for ( ;; ) {
  *         rc = ngx_http_openim_frame_parse(&f, &pos, last);

@@ -4,9 +4,11 @@
  * its counters, and the functions that are not about one connection or one
  * session (those are in ngx_http_openim_connection.h and _session.h).
  *
- * The road of a request, file by file: _handshake.c, _connection.c, _request.c,
- * _uplink.c, _kafka.c; and back: _redis_subscribe.c, _downlink.c, then _call.c
- * or _session.c, _connection.c.  REST is _rest.c, then the same road.
+ * The road of a request, file by file: _handshake.c, _connection.c, then
+ * _connection_read.c, _connection_wait.c, _request.c, _uplink.c, _kafka.c; and
+ * back: _redis_subscribe.c, _downlink.c, then _call.c, or _downlink_push.c and
+ * _session.c, and _connection_write.c.  REST is _rest.c, _rest_body.c,
+ * _rest_forward.c, then the same road, and _rest_send.c.
  */
 
 
@@ -192,8 +194,8 @@ typedef struct {
     ngx_str_t                     msg;
     ngx_str_t                     dlt;
     ngx_str_t                     data;
-    ngx_uint_t                    flags;     /* 1: close after it */
-    ngx_uint_t                    status;
+    int64_t                       flags;     /* 1: close after it */
+    int64_t                       status;
     ngx_str_t                     type;
 } ngx_http_openim_reply_t;
 

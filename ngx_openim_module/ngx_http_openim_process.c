@@ -6,7 +6,7 @@
  *
  * A graceful end needs no code here: nginx waits while there are timers that
  * may not be cancelled, and each connection, each request under way and each
- * command to Redis has one (read ngx_http_openim_connection.c on 1001).
+ * command to Redis has one (read _connection_timer.c on 1001).
  */
 
 

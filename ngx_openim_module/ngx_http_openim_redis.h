@@ -73,8 +73,7 @@ extern ngx_http_openim_redis_t  ngx_http_openim_redis;
 
 /* _redis.c.  drop: all jobs of the link are answered, as failed */
 void ngx_http_openim_link_up(ngx_http_openim_link_t *link);
-void ngx_http_openim_link_drop(ngx_http_openim_link_t *link,
-    const char *why);
+void ngx_http_openim_link_drop(ngx_http_openim_link_t *link, const char *why);
 
 /* _redis_subscribe.c */
 void ngx_http_openim_redis_message(redisAsyncContext *ac, void *reply,

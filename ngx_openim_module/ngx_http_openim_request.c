@@ -2,8 +2,8 @@
 /*
  * What a WebSocket message asks for, and where it goes: the table of gateway.md
  * 4, and what is done here before a worker is asked.  Called by
- * ngx_http_openim_connection.c for each message.  A request that goes on is a
- * record (ngx_http_openim_uplink.c) and a call that waits for the answer
+ * ngx_http_openim_connection_wait.c for each message.  A request that goes on
+ * is a record (ngx_http_openim_uplink.c) and a call that waits for the answer
  * (ngx_http_openim_call.c).
  */
 

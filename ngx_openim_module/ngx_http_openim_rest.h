@@ -16,8 +16,7 @@ extern ngx_str_t  ngx_http_openim_type_text;
 
 
 /* _rest.c */
-ngx_uint_t ngx_http_openim_rest_starts(ngx_str_t *uri,
-    const char *prefix);
+ngx_uint_t ngx_http_openim_rest_starts(ngx_str_t *uri, const char *prefix);
 
 /* _rest_body.c: for ngx_http_read_client_request_body() */
 void ngx_http_openim_rest_body(ngx_http_request_t *r);
@@ -30,8 +29,7 @@ void ngx_http_openim_rest_cleanup(void *data);
  * _rest_send.c.  finalize* end the request; the others return what its handler
  * returns.
  */
-void ngx_http_openim_rest_finalize(ngx_http_request_t *r,
-    ngx_int_t rc);
+void ngx_http_openim_rest_finalize(ngx_http_request_t *r, ngx_int_t rc);
 void ngx_http_openim_rest_finalize_error(ngx_http_request_t *r,
     ngx_int_t code, const char *dlt);
 ngx_int_t ngx_http_openim_rest_error(ngx_http_request_t *r,

@@ -1,9 +1,9 @@
 
 /*
  * See ngx_http_openim_session.h.  Called by the connections for themselves and
- * by ngx_http_openim_downlink.c for what arrives.  A user's node exists while
- * the user has a connection here, a topic's while it has a subscriber, a
- * group's while it has a member.
+ * by the _downlink*.c files for what arrives.  A user's node exists while the
+ * user has a connection here, a topic's while it has a subscriber, a group's
+ * while it has a member.
  */
 
 

@@ -155,7 +155,7 @@ static bool is_last(const struct msg_entry *e)
     return e->msg->contenttype == MSG_DISMISSED && e->up->source == OPENIM__INTERNAL__SOURCE__SERVER;
 }
 
-/* Cores that change their blacklist must not read it twice at the same time (ngx_http_openim_downlink.c). */
+/* Cores that change their blacklist must not read it twice at the same time (ngx_http_openim_downlink_push.c). */
 static bool is_late(const struct msg_entry *e)
 {
     return e->up->source == OPENIM__INTERNAL__SOURCE__SERVER && e->msg->seq == 0 &&
