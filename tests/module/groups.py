@@ -432,8 +432,8 @@ def test_who_leaves_hears_of_it_once_and_a_group_ends():
     by = {m.name: client.user_token(m.name, 5) for m in (owner, leaver)}
     heard = {m.name: Heard(m, group) for m in everybody}
 
-    def both(*kinds):               # the chat message before its notice (messages.md 10.2)
-        return [item for kind in kinds for item in (("msgs", kind, True), ("notificationMsgs", kind, False))]
+    def both(*kinds):               # the notice before its copy in the chat (sdk-clients.md 11.5)
+        return [item for kind in kinds for item in (("notificationMsgs", kind, False), ("msgs", kind, True))]
 
     def all_heard(kinds):
         for member, wanted in zip(everybody, kinds):
