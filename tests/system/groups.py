@@ -5,10 +5,12 @@
 
 Needs the instance of `./build.sh up`. One follower a group does meanwhile what an SDK does with get_incremental_group_members. At the end
 each group has one owner and as many members as it says, every user's joined groups are those it is a member of, the follower has the
-server's list, member by member, and the member log has a step for each change that was answered with success. Then groups are dismissed
+server's list, member by member, and the group's row, and the member log has a step for each change that was answered with success. Then groups are dismissed
 while others still change them. Ends with "N passed, N failed".
 """
 import http.client, json, os, random, sys, threading, time
+
+ROUNDS = 100        # of a change while somebody synchronises
 
 RUN = "g" + format(int(time.time() * 1000), "x")
 GROUPS, USERS, CLIENTS, CHANGES = 3, 16, 8, 60
@@ -105,18 +107,21 @@ def client(seed, groups, steps):
 class Follower(threading.Thread):
     """The members as a client has them that only synchronises."""
 
-    def __init__(self, group):
+    def __init__(self, group, token=None):
         super().__init__()
+        self.token = token or admin
         self.group, self.api, self.list, self.version, self.id, self.end = group, Api(), {}, 0, "", False
+        self.row = None
 
     def sync(self):
-        data = self.api.need("/group/get_incremental_group_members", {"groupID": self.group, "versionID": self.id, "version": self.version}, admin)
+        data = self.api.need("/group/get_incremental_group_members", {"groupID": self.group, "versionID": self.id, "version": self.version}, self.token)
         if data["full"]:
             self.list = members(self.api, self.group)
         for member in (data["insert"] or []) + (data["update"] or []):
             self.list[member["userID"]] = member
         for user in data["delete"] or []:
             self.list.pop(user, None)
+        self.row = data["group"] or self.row
         self.version, self.id = data["version"], data["versionID"]
 
     def run(self):
@@ -154,6 +159,7 @@ def many_changes():
         check(f"{g}: one owner, the one that it says", owners == [row["ownerUserID"]], (owners, row["ownerUserID"]))
         check(f"{g}: as many members as it says", len(lists[g]) == row["memberCount"], (len(lists[g]), row["memberCount"]))
         check(f"{g}: the follower has the list", f.list == lists[g], sorted(u for u in users if f.list.get(u) != lists[g].get(u)))
+        check(f"{g}: the follower has the group's own row", f.row == row, (f.row, row))
         check(f"{g}: a step for each change", f.version == 1 + steps.get(g, 0), (f.version, steps.get(g)))
     for u in users:
         check(f"{u}: joined what it is a member of", joined(u) == {g for g in groups if u in lists[g]}, joined(u))
@@ -179,7 +185,32 @@ def many_changes_at_the_end():
         check(f"{u}: has left them", not joined(u) & set(groups), joined(u))
 
 
+def rows_and_versions():
+    """Whoever asks while the group's row changes holds the row of its version, or a newer one."""
+    group, via, stale = create("row"), Api(), []
+    # several users: the requests of some wait for those of the user who changes it
+    followers = [Follower(group, tokens[u]) for u in list(members(api, group))[:4]]
+
+    def follow(follower, change):
+        while change.is_alive():
+            follower.sync()
+        follower.sync()
+
+    for f in followers:
+        f.sync()
+    for n in range(ROUNDS):
+        change = threading.Thread(target=via.need, args=("/group/set_group_info_ex", {"groupID": group, "ex": f"x{n}"}, admin))
+        threads = [threading.Thread(target=follow, args=(f, change)) for f in followers]
+        for t in [change] + threads:
+            t.start()
+        for t in [change] + threads:
+            t.join()
+        stale += [n for f in followers if f.row["ex"] != f"x{n}"]
+    check("a row is never older than its version", not stale, stale)
+
+
 many_changes()
 many_changes_at_the_end()
+rows_and_versions()
 print(f"{passed} passed, {failed} failed")
 sys.exit(failed > 0)

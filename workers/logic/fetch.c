@@ -100,7 +100,7 @@ static void fetch_mongo(struct logic_call *call, struct logic_want **wants, size
 /* How far the archive is, read before the history: what the history lacks below this is lost. */
 static int archived(struct logic_call *call, struct logic_want **wants, size_t n, int64_t *seqs)
 {
-    static const char head[] = "SELECT conversation_id, archived_seq FROM conversation_seq WHERE conversation_id IN";
+    static const char head[] = "SELECT conversation_id, archived_seq FROM conversation_seq FORCE INDEX (PRIMARY) WHERE conversation_id IN";
     struct oim_arena *a = call->lane->arena;
     char **ids = logic_list(call, n);
     struct logic_index *index;

@@ -243,7 +243,7 @@ static void answer(struct batch *b)
 /* Users after *cursor, in the order of their rows; *cursor goes to the last of them. */
 static int page_read(struct batch *b, uint64_t *cursor)
 {
-    static const char sql[] = "SELECT user_id, id FROM users WHERE id > ? ORDER BY id LIMIT 500";
+    static const char sql[] = "SELECT user_id, id FROM users FORCE INDEX (storage_order) WHERE id > ? ORDER BY id LIMIT 500";
     struct oim_sql_value args[] = {oim_sql_uint(*cursor)};
     struct oim_sql_rows rows = {0};
     int rc = oim_sql_exec(b->call->lane->db, b->call->lane->arena, sql, args, 1, &rows, NULL);

@@ -77,7 +77,8 @@ static size_t unknown(struct msg_lane *lane, struct msg_entry **entries, size_t 
 
 static int floors(struct msg_lane *lane, struct msg_entry **firsts, size_t n)
 {
-    static const char head[] = "SELECT conversation_id, archived_seq, archived_time FROM conversation_seq WHERE conversation_id IN";
+    static const char head[] = "SELECT conversation_id, archived_seq, archived_time FROM conversation_seq FORCE INDEX (PRIMARY)"
+                               " WHERE conversation_id IN";
     struct logic_lane *base = &lane->base;
     char **ids = oim_arena_alloc(base->arena, n * sizeof(*ids));
     struct oim_sql_rows rows;
