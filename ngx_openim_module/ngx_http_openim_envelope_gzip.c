@@ -207,7 +207,9 @@ ngx_http_openim_gzip_bound(ngx_http_openim_gzip_t *gz, size_t len)
 
     z = (len <= NGX_HTTP_OPENIM_GZIP_SMALL) ? &gz->small : &gz->large;
 
-    return NGX_HTTP_OPENIM_GZIP_HEAD + deflateBound(z, len)
+    /* a raw deflate that fills its output to the last byte wants one more */
+
+    return NGX_HTTP_OPENIM_GZIP_HEAD + deflateBound(z, len) + 1
            + NGX_HTTP_OPENIM_GZIP_TAIL;
 }
 
