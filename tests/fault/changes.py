@@ -262,9 +262,9 @@ def varint(data, at):
 
 
 def topic(brokers, name):
-    """Every value of a topic."""
+    """Every value of a topic. kcat comes to an end when nobody writes."""
     raw = subprocess.run(["kcat", "-b", brokers, "-C", "-t", name, "-o", "beginning", "-e", "-q", "-f", "%S %s"],
-                         check=True, capture_output=True).stdout
+                         check=True, capture_output=True, timeout=60).stdout
     at, values = 0, set()
     while at < len(raw):
         space = raw.index(b" ", at)

@@ -127,8 +127,7 @@ class Chat(threading.Thread):
         number, due = 0, time.monotonic()
         while not self.stop.is_set():
             due = max(due + self.interval, time.monotonic() - 1)
-            if due > time.monotonic():
-                time.sleep(due - time.monotonic())
+            time.sleep(max(due - time.monotonic(), 0))
             number += 1
             self.say(f"{self.user}-{number}")
         self.silent.set()

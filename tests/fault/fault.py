@@ -225,10 +225,8 @@ LIMITS = {"logic": 4}
 FORGETTING = ("everything",)
 
 
-def one(place, mysql, name):
-    users = [f"f{RUN}{name.replace('-', '')}{n}" for n in range(2 * PAIRS)]
-    place.register(users)
-    chats = [Chat(place, u, users[n ^ 1], 2 * PAIRS / RATE) for n, u in enumerate(users)]
+def broken(place, name, chats):
+    """The fault and its repair under load: seconds of the fault, and until everybody was served again."""
     for chat in chats:
         chat.start()
     time.sleep(CALM)
@@ -243,10 +241,19 @@ def one(place, mysql, name):
         chat.stop.set()
     for chat in chats:
         chat.silent.wait(150)
+    return repaired - began, back
+
+
+def one(place, mysql, name):
+    users = [f"f{RUN}{name.replace('-', '')}{n}" for n in range(2 * PAIRS)]
+    place.register(users)
+    chats = [Chat(place, u, users[n ^ 1], 2 * PAIRS / RATE) for n, u in enumerate(users)]
     try:
+        away, back = broken(place, name, chats)
         found = judge(place, mysql, chats, forgotten=name in FORGETTING)
     finally:
-        for chat in chats:
+        for chat in chats:              # also when the fault failed: the next one is not to find them writing
+            chat.stop.set()
             chat.leave.set()
         for chat in chats:
             chat.join(10)
@@ -256,7 +263,7 @@ def one(place, mysql, name):
     for chat in chats:
         for what, count in chat.errors.items():
             errors[what] = errors.get(what, 0) + count
-    print(f"# {name}: {sum(len(c.acked) for c in chats)} acknowledged, fault {repaired - began:.1f} s, everybody served "
+    print(f"# {name}: {sum(len(c.acked) for c in chats)} acknowledged, fault {away:.1f} s, everybody served "
           f"{back:.1f} s after the repair, clients saw {errors or 'no error'}")
     return found
 
@@ -281,7 +288,7 @@ def main():
                 print(f"# {name}: {line}")
             else:
                 found = one(place, mysql, name)
-        except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             found = [f"{type(error).__name__}: {error}"]
             build("up")
         passed, failed = passed + (not found), failed + bool(found)
