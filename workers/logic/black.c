@@ -15,10 +15,9 @@ static int blacks_of_rows(struct logic_call *call, const char *owner, const stru
                           Openim__Sdkws__BlackInfo ***out, size_t *n)
 {
     Openim__Sdkws__UserInfo **users = logic_list(call, rows->n);
-    char **ids = logic_list(call, rows->n);
+    char **ids = logic_column(call->lane->arena, rows);
     int rc;
 
-    for (size_t i = 0; i < rows->n; i++) ids[i] = logic_cell_text(rows, i, 0);
     rc = logic_users(call, ids, rows->n, users);
     if (rc) return rc;
     *out = logic_list(call, rows->n);

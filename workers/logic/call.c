@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define SQL_LIST_MAX 1024
+#define SQL_ROWS_MAX 128 /* of one statement, a power of two */
 
 int logic_fail(struct logic_call *call, int code, const char *dlt_fmt, ...)
 {
@@ -210,6 +211,14 @@ int64_t logic_cell_int(const struct oim_sql_rows *rows, size_t row, size_t col)
     return cell->kind == OIM_SQL_INT ? cell->i : 0;
 }
 
+char **logic_column(struct oim_arena *a, const struct oim_sql_rows *rows)
+{
+    char **texts = oim_arena_alloc(a, (rows->n ? rows->n : 1) * sizeof(*texts));
+
+    for (size_t i = 0; i < rows->n; i++) texts[i] = logic_cell_text(rows, i, 0);
+    return texts;
+}
+
 static int sql_in_once(struct logic_lane *lane, const char *head, const struct oim_sql_value *args, size_t nargs,
                        const struct oim_sql_value *ids, size_t n, const char *tail, struct oim_sql_rows *rows)
 {
@@ -260,6 +269,24 @@ int logic_sql_in(struct logic_lane *lane, const char *head, const struct oim_sql
         rows->columns = part.columns;
     }
     return OIM_OK;
+}
+
+int logic_sql_rows(struct logic_lane *lane, const char *head, const struct oim_sql_value *args, size_t columns, size_t n, const char *tail)
+{
+    int rc = OIM_OK;
+
+    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
+        struct oim_buf sql = {0};
+
+        for (step = SQL_ROWS_MAX; step > n - done; step /= 2) continue;
+        oim_buf_puts(&sql, head);
+        oim_sql_places(&sql, step, columns);
+        oim_buf_puts(&sql, tail);
+        oim_buf_putc(&sql, '\0');
+        rc = oim_sql_exec(lane->db, lane->arena, (const char *)sql.data, args + done * columns, step * columns, NULL, NULL);
+        oim_buf_free(&sql);
+    }
+    return rc;
 }
 
 const void *logic_owner_hash(struct oim_arena *a, const char *owner, const char *conversation_id)

@@ -69,8 +69,8 @@ static int room_check(struct logic_call *call, const char *user_id, size_t n)
 static int set_user_client_config(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
     const Openim__User__SetUserClientConfigReq *req = (const void *)req_;
+    static const char head[] = "INSERT INTO client_config (user_id, config_key, value) VALUES ";
     struct oim_sql_value *args = logic_array(call, req->n_configs * 3, sizeof(*args)), *arg = args;
-    struct oim_buf sql = {0};
     int rc = set_check(call, req);
 
     if (rc == OIM_OK && req->userid[0]) rc = logic_user_exists(call, req->userid);
@@ -82,13 +82,7 @@ static int set_user_client_config(struct logic_call *call, const ProtobufCMessag
         *arg++ = oim_sql_text(req->configs[i]->key);
         *arg++ = oim_sql_text(req->configs[i]->value);
     }
-    oim_buf_puts(&sql, "INSERT INTO client_config (user_id, config_key, value) VALUES ");
-    oim_sql_places(&sql, req->n_configs, 3);
-    oim_buf_puts(&sql, " ON DUPLICATE KEY UPDATE value = VALUES(value)");
-    oim_buf_putc(&sql, '\0');
-    rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args, req->n_configs * 3, NULL, NULL);
-    oim_buf_free(&sql);
-    return rc;
+    return logic_sql_rows(call->lane, head, args, 3, req->n_configs, " ON DUPLICATE KEY UPDATE value = VALUES(value)");
 }
 
 static int del_user_client_config(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)

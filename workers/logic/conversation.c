@@ -51,9 +51,8 @@ static int conv_ids(struct logic_call *call, const char *sql, const char *owner,
     int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 1, &rows, NULL);
 
     if (rc) return rc;
-    *ids = logic_list(call, rows.n);
+    *ids = logic_column(call->lane->arena, &rows);
     *n = rows.n;
-    for (size_t i = 0; i < rows.n; i++) (*ids)[i] = logic_cell_text(&rows, i, 0);
     return OIM_OK;
 }
 

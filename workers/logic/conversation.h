@@ -48,13 +48,13 @@ struct logic_conv_key {
 Openim__Conversation__Conversation *logic_conv_of_row(struct logic_call *call, const struct oim_sql_rows *rows, size_t row);
 
 /* owner_hash of each. */
-struct oim_sql_value *logic_conv_hashes(struct logic_call *call, const struct logic_conv_key *keys, size_t n);
+struct oim_sql_value *logic_conv_hashes(struct logic_lane *lane, const struct logic_conv_key *keys, size_t n);
 
 /* Locks those that exist: rows[i] of keys[i], NULL where there is none. Keys are distinct. */
 int logic_conv_lock(struct logic_call *call, const struct logic_conv_key *keys, size_t n, Openim__Conversation__Conversation **rows);
 
 /* Makes the rows that are missing, with nothing set. OIM_ELIMIT: an id is too long. */
-int logic_conv_insert(struct logic_call *call, const struct logic_conv_key *keys, size_t n);
+int logic_conv_insert(struct logic_lane *lane, const struct logic_conv_key *keys, size_t n);
 
 /* One step in the log of each owner (distinct ones, one conversation): inserted where rows[i] is NULL, updated elsewhere. */
 int logic_conv_log(struct logic_call *call, const struct logic_conv_key *keys, Openim__Conversation__Conversation *const *rows, size_t n);

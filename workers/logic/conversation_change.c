@@ -129,8 +129,7 @@ static int members_only(struct logic_call *call, const Settings *c, struct logic
     for (size_t i = 0; i < *n; i++) owners[i] = oim_sql_text(keys[i].owner);
     rc = logic_sql_in(call->lane, head, args, 1, owners, *n, "", &rows);
     if (rc) return rc;
-    members = logic_list(call, rows.n);
-    for (size_t i = 0; i < rows.n; i++) members[i] = logic_cell_text(&rows, i, 0);
+    members = logic_column(call->lane->arena, &rows);
     index = logic_index_new(call->lane->arena, members, rows.n);
     for (size_t i = 0; i < *n; i++) {
         if (logic_index_find(index, keys[i].owner) != SIZE_MAX) keys[kept++] = keys[i];
@@ -149,7 +148,7 @@ static int rows_make(struct logic_call *call, const Settings *c, struct logic_co
         if (!id_fits(call, &keys[i])) return logic_args(call, "conversationID is not one of %s", keys[i].owner);
     }
     if (of_group(c)) rc = members_only(call, c, keys, n);
-    if (rc == OIM_OK) rc = logic_conv_insert(call, keys, *n);
+    if (rc == OIM_OK) rc = logic_conv_insert(call->lane, keys, *n);
     return rc == OIM_ELIMIT ? logic_args(call, "an id is too long") : rc;
 }
 
@@ -199,7 +198,7 @@ static int settings_write(struct logic_call *call, const Settings *c, char *cons
     rc = logic_conv_lock(call, keys, n, rows);
     if (rc == OIM_OK) rc = settings_due(call, c, keys, rows, &n);
     if (rc || n == 0) return rc;
-    rc = settings_update(call, c, logic_conv_hashes(call, keys, n), n);
+    rc = settings_update(call, c, logic_conv_hashes(call->lane, keys, n), n);
     if (rc == OIM_OK) rc = logic_conv_log(call, keys, rows, n);
     for (size_t i = 0; i < n; i++) {
         owners[i] = keys[i].owner;
@@ -260,7 +259,7 @@ static int private_write(struct logic_call *call, const Settings *c, char *const
     int rc = logic_conv_lock(call, keys, n_keys, rows);
 
     if (rc == OIM_OK) rc = rows_make(call, c, keys, &n_keys);
-    if (rc == OIM_OK) rc = logic_sql_in(call->lane, head, args, 1, logic_conv_hashes(call, keys, n_keys), n_keys, "", &none);
+    if (rc == OIM_OK) rc = logic_sql_in(call->lane, head, args, 1, logic_conv_hashes(call->lane, keys, n_keys), n_keys, "", &none);
     if (rc == OIM_OK) rc = logic_conv_log(call, keys, rows, n_keys);
     for (size_t i = 0; i < n && rc == OIM_OK; i++) rc = private_notify(call, c, users[i]);
     return rc;
@@ -303,8 +302,7 @@ static int rows_delete(struct logic_call *call, const char *owner, char *const *
     for (size_t i = 0; i < n; i++) hashes[i] = oim_sql_blob(logic_owner_hash(call->lane->arena, owner, ids[i]), 16);
     rc = logic_sql_in(call->lane, find, NULL, 0, hashes, n, "ORDER BY owner_hash FOR UPDATE", &rows);
     if (rc || rows.n == 0) return rc;
-    found = logic_list(call, rows.n);
-    for (size_t i = 0; i < rows.n; i++) found[i] = logic_cell_text(&rows, i, 0);
+    found = logic_column(call->lane->arena, &rows);
     logic_changed(call, "conv", owner);
     rc = logic_sql_in(call->lane, "DELETE FROM conversations WHERE owner_hash IN", NULL, 0, hashes, n, "", &none);
     if (rc) return rc;
@@ -460,8 +458,8 @@ static int at_raise(struct logic_call *call, const Openim__Internal__AtTask *tas
         owners[due++] = users[i];
     }
     if (rc || due == 0) return rc;
-    rc = logic_conv_insert(call, keys, due);
-    if (rc == OIM_OK) rc = logic_sql_in(call->lane, head, args, 1, logic_conv_hashes(call, keys, due), due, "", &none);
+    rc = logic_conv_insert(call->lane, keys, due);
+    if (rc == OIM_OK) rc = logic_sql_in(call->lane, head, args, 1, logic_conv_hashes(call->lane, keys, due), due, "", &none);
     if (rc == OIM_OK) rc = logic_conv_log(call, keys, rows, due);
     return rc ? rc : logic_conv_notify(call, owners, due, &keys[0].id, 1);
 }

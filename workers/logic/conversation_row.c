@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP 256      /* rows of one insert at most */
 #define TIPS_IDS 500  /* ids of one notice: it stays far below the size that a message may have */
 #define NOTHING (-1)  /* max_seq of who left before there was a message: 0 would be everything */
 
@@ -40,11 +39,11 @@ Openim__Conversation__Conversation *logic_conv_of_row(struct logic_call *call, c
     return c;
 }
 
-struct oim_sql_value *logic_conv_hashes(struct logic_call *call, const struct logic_conv_key *keys, size_t n)
+struct oim_sql_value *logic_conv_hashes(struct logic_lane *lane, const struct logic_conv_key *keys, size_t n)
 {
-    struct oim_sql_value *hashes = logic_array(call, n, sizeof(*hashes));
+    struct oim_sql_value *hashes = oim_arena_alloc(lane->arena, (n ? n : 1) * sizeof(*hashes));
 
-    for (size_t i = 0; i < n; i++) hashes[i] = oim_sql_blob(logic_owner_hash(call->lane->arena, keys[i].owner, keys[i].id), 16);
+    for (size_t i = 0; i < n; i++) hashes[i] = oim_sql_blob(logic_owner_hash(lane->arena, keys[i].owner, keys[i].id), 16);
     return hashes;
 }
 
@@ -62,7 +61,7 @@ static int by_hash(const void *a, const void *b)
 int logic_conv_lock(struct logic_call *call, const struct logic_conv_key *keys, size_t n, Openim__Conversation__Conversation **rows)
 {
     static const char head[] = "SELECT " LOGIC_CONV_COLUMNS " FROM conversations WHERE owner_hash IN";
-    struct oim_sql_value *hashes = logic_conv_hashes(call, keys, n);
+    struct oim_sql_value *hashes = logic_conv_hashes(call->lane, keys, n);
     struct place *places = logic_array(call, n, sizeof(*places));
     struct oim_sql_rows found;
     int rc = logic_sql_in(call->lane, head, NULL, 0, hashes, n, "ORDER BY owner_hash FOR UPDATE", &found);
@@ -81,33 +80,13 @@ int logic_conv_lock(struct logic_call *call, const struct logic_conv_key *keys, 
     return OIM_OK;
 }
 
-/* "head (?, ...), (?, ...) tail" in pieces of a power of two rows, so that few texts are prepared. */
-static int rows_write(struct logic_call *call, const char *head, const struct oim_sql_value *args, size_t columns, size_t n,
-                      const char *tail)
-{
-    int rc = OIM_OK;
-
-    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
-        struct oim_buf sql = {0};
-
-        for (step = STEP; step > n - done; step /= 2) {}
-        oim_buf_puts(&sql, head);
-        oim_sql_places(&sql, step, columns);
-        oim_buf_puts(&sql, tail);
-        oim_buf_putc(&sql, '\0');
-        rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args + done * columns, step * columns, NULL, NULL);
-        oim_buf_free(&sql);
-    }
-    return rc;
-}
-
-int logic_conv_insert(struct logic_call *call, const struct logic_conv_key *keys, size_t n)
+int logic_conv_insert(struct logic_lane *lane, const struct logic_conv_key *keys, size_t n)
 {
     enum { COLUMNS = 9 };
     static const char head[] = "INSERT INTO conversations (owner_user_id, conversation_id, conversation_type, user_id, group_id,"
                                " create_time, owner_hash, attached_info, ex) VALUES ";
-    struct oim_sql_value *args = logic_array(call, n * COLUMNS, sizeof(*args)), *arg = args;
-    struct oim_sql_value *hashes = logic_conv_hashes(call, keys, n);
+    struct oim_sql_value *args = oim_arena_alloc(lane->arena, (n ? n : 1) * COLUMNS * sizeof(*args)), *arg = args;
+    struct oim_sql_value *hashes = logic_conv_hashes(lane, keys, n);
 
     for (size_t i = 0; i < n; i++) {
         *arg++ = oim_sql_text(keys[i].owner);
@@ -121,7 +100,7 @@ int logic_conv_insert(struct logic_call *call, const struct logic_conv_key *keys
         *arg++ = oim_sql_text("");
     }
     /* not IGNORE, which would cut an id that is too long */
-    return rows_write(call, head, args, COLUMNS, n, " ON DUPLICATE KEY UPDATE owner_hash = VALUES(owner_hash)");
+    return logic_sql_rows(lane, head, args, COLUMNS, n, " ON DUPLICATE KEY UPDATE owner_hash = VALUES(owner_hash)");
 }
 
 int logic_conv_log(struct logic_call *call, const struct logic_conv_key *keys, Openim__Conversation__Conversation *const *rows, size_t n)
@@ -190,7 +169,7 @@ static int ends_write(struct logic_call *call, char *const *users, size_t n, con
         *arg++ = oim_sql_blob(logic_owner_hash(call->lane->arena, users[i], id), 16);
         *arg++ = oim_sql_int(max);
     }
-    return rows_write(call, head, args, 4, n, " ON DUPLICATE KEY UPDATE max_seq = VALUES(max_seq)");
+    return logic_sql_rows(call->lane, head, args, 4, n, " ON DUPLICATE KEY UPDATE max_seq = VALUES(max_seq)");
 }
 
 static int rows_end(struct logic_call *call, const struct oim_sql_value *hashes, size_t n, int64_t max)
@@ -214,13 +193,13 @@ int logic_conv_join(struct logic_call *call, const char *group_id, char *const *
     static const char open[] = "UPDATE seq_user SET max_seq = 0 WHERE owner_hash IN";
     char *id = oim_arena_printf(call->lane->arena, "sg_%s", group_id), *twin = logic_twin(call->lane->arena, id);
     const struct logic_conv_key *keys = group_keys(call, group_id, id, users, n), *twins = group_keys(call, group_id, twin, users, n);
-    const struct oim_sql_value *hashes = logic_conv_hashes(call, keys, n);
+    const struct oim_sql_value *hashes = logic_conv_hashes(call->lane, keys, n);
     struct oim_sql_rows none;
-    int rc = logic_conv_insert(call, keys, n);
+    int rc = logic_conv_insert(call->lane, keys, n);
 
     if (rc == OIM_OK) rc = rows_end(call, hashes, n, 0);
     if (rc == OIM_OK) rc = logic_sql_in(call->lane, open, NULL, 0, hashes, n, "", &none);
-    if (rc == OIM_OK) rc = logic_sql_in(call->lane, open, NULL, 0, logic_conv_hashes(call, twins, n), n, "", &none);
+    if (rc == OIM_OK) rc = logic_sql_in(call->lane, open, NULL, 0, logic_conv_hashes(call->lane, twins, n), n, "", &none);
     if (rc == OIM_OK) rc = logic_version_write_each(call->lane, LOGIC_LOG_CONVERSATION, users, n, &id, true, LOGIC_UPDATE, NULL);
     return rc ? rc : logic_conv_notify(call, users, n, &id, 1);
 }
@@ -230,12 +209,11 @@ static int owners_of(struct logic_call *call, const struct logic_conv_key *keys,
 {
     static const char head[] = "SELECT owner_user_id FROM conversations WHERE owner_hash IN";
     struct oim_sql_rows rows;
-    int rc = logic_sql_in(call->lane, head, NULL, 0, logic_conv_hashes(call, keys, n), n, "ORDER BY owner_hash FOR UPDATE", &rows);
+    int rc = logic_sql_in(call->lane, head, NULL, 0, logic_conv_hashes(call->lane, keys, n), n, "ORDER BY owner_hash FOR UPDATE", &rows);
 
     if (rc) return rc;
-    *owners = logic_list(call, rows.n);
+    *owners = logic_column(call->lane->arena, &rows);
     *n_owners = rows.n;
-    for (size_t i = 0; i < rows.n; i++) (*owners)[i] = logic_cell_text(&rows, i, 0);
     return OIM_OK;
 }
 
@@ -248,7 +226,7 @@ static int ends_follow(struct logic_call *call, const struct logic_conv_key *key
 
     if (n == 0) return OIM_OK;
     rc = owners_of(call, keys, n, &owners, &n_owners);
-    if (rc == OIM_OK) rc = rows_end(call, logic_conv_hashes(call, keys, n), n, max);
+    if (rc == OIM_OK) rc = rows_end(call, logic_conv_hashes(call->lane, keys, n), n, max);
     if (rc || n_owners == 0) return rc;
     rc = logic_version_write_each(call->lane, LOGIC_LOG_CONVERSATION, owners, n_owners, &keys[0].id, true, LOGIC_UPDATE, NULL);
     return rc ? rc : logic_conv_notify(call, owners, n_owners, &keys[0].id, 1);
@@ -277,11 +255,10 @@ int logic_conv_left(struct logic_call *call, const char *id, char *const *users,
     struct logic_conv_key *keys = group_keys(call, id + strlen("sg_"), (char *)id, users, n);
     struct oim_sql_rows rows;
     char **still;
-    int rc = logic_sql_in(call->lane, away, args, 1, logic_conv_hashes(call, keys, n), n, "ORDER BY owner_hash FOR UPDATE", &rows);
+    int rc = logic_sql_in(call->lane, away, args, 1, logic_conv_hashes(call->lane, keys, n), n, "ORDER BY owner_hash FOR UPDATE", &rows);
 
     if (rc || rows.n == 0) return rc;
-    still = logic_list(call, rows.n);
-    for (size_t i = 0; i < rows.n; i++) still[i] = logic_cell_text(&rows, i, 0);
+    still = logic_column(call->lane->arena, &rows);
     rc = ends_write(call, still, rows.n, id, seq);
     return rc ? rc : ends_follow(call, group_keys(call, id + strlen("sg_"), (char *)id, still, rows.n), rows.n, seq);
 }
@@ -305,12 +282,11 @@ int logic_conv_min_seqs(struct logic_call *call, const char *owner, char *const 
         *arg++ = hashes[i];
         *arg++ = oim_sql_int(seqs[i]);
     }
-    rc = rows_write(call, head, args, 4, n, " ON DUPLICATE KEY UPDATE min_seq = GREATEST(min_seq, VALUES(min_seq))");
+    rc = logic_sql_rows(call->lane, head, args, 4, n, " ON DUPLICATE KEY UPDATE min_seq = GREATEST(min_seq, VALUES(min_seq))");
     if (rc == OIM_OK) rc = logic_sql_in(call->lane, copy, NULL, 0, hashes, n, "", &rows);
     if (rc == OIM_OK) rc = logic_sql_in(call->lane, find, NULL, 0, hashes, n, "ORDER BY id", &rows);
     if (rc || rows.n == 0) return rc;
-    found = logic_list(call, rows.n);
-    for (size_t i = 0; i < rows.n; i++) found[i] = logic_cell_text(&rows, i, 0);
+    found = logic_column(call->lane->arena, &rows);
     rc = logic_version_write(call->lane, LOGIC_LOG_CONVERSATION, owner, found, rows.n, LOGIC_UPDATE, NULL);
     return rc ? rc : logic_conv_notify(call, (char *const *)&owner, 1, found, rows.n);
 }

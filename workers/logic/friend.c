@@ -84,10 +84,9 @@ static int friends_of_rows(struct logic_call *call, const char *owner, const str
                            Openim__Sdkws__FriendInfo ***out, size_t *n)
 {
     Openim__Sdkws__UserInfo **users = logic_list(call, rows->n);
-    char **ids = logic_list(call, rows->n);
+    char **ids = logic_column(call->lane->arena, rows);
     int rc;
 
-    for (size_t i = 0; i < rows->n; i++) ids[i] = logic_cell_text(rows, i, 0);
     rc = logic_users(call, ids, rows->n, users);
     if (rc) return rc;
     *out = logic_list(call, rows->n);
@@ -138,9 +137,8 @@ static int friend_ids(struct logic_call *call, const char *sql, const char *owne
     int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 1, &rows, NULL);
 
     if (rc) return rc;
-    *ids = logic_list(call, rows.n);
+    *ids = logic_column(call->lane->arena, &rows);
     *n = rows.n;
-    for (size_t i = 0; i < rows.n; i++) (*ids)[i] = logic_cell_text(&rows, i, 0);
     return OIM_OK;
 }
 
@@ -227,8 +225,7 @@ static int rows_of(struct logic_call *call, const char *head, const char *owner,
     char **found;
 
     if (rc) return rc;
-    found = logic_list(call, rows->n);
-    for (size_t i = 0; i < rows->n; i++) found[i] = logic_cell_text(rows, i, 0);
+    found = logic_column(call->lane->arena, rows);
     *index = logic_index_new(call->lane->arena, found, rows->n);
     return OIM_OK;
 }

@@ -7,19 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS 256 /* of one INSERT at most, a power of two */
 #define CELLS 7
 
 /* ---- shared with friend_apply.c ---- */
 
-/* In pieces of a power of two, so that few texts are prepared. */
 int friend_insert(struct logic_call *call, const struct friend_pair *pairs, size_t n, enum friend_source source, const char *operator_id)
 {
     static const char head[] =
         "INSERT INTO friends (owner_user_id, friend_user_id, create_time, add_source, operator_user_id, ex, friend_face_url) VALUES ";
     struct oim_sql_value *args = logic_array(call, n * CELLS, sizeof(*args)), *arg = args;
     int64_t now = oim_now_ms();
-    int rc = OIM_OK;
+    int rc;
 
     for (size_t i = 0; i < n; i++) {
         *arg++ = oim_sql_text(pairs[i].owner);
@@ -30,18 +28,8 @@ int friend_insert(struct logic_call *call, const struct friend_pair *pairs, size
         *arg++ = oim_sql_text("");
         *arg++ = oim_sql_text("");
     }
-    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
-        struct oim_buf sql = {0};
-
-        for (step = ROWS; step > n - done; step /= 2) {}
-        oim_buf_puts(&sql, head);
-        oim_sql_places(&sql, step, CELLS);
-        /* who came first between our look and now: that row is as good */
-        oim_buf_puts(&sql, " ON DUPLICATE KEY UPDATE is_pinned = is_pinned");
-        oim_buf_putc(&sql, '\0');
-        rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args + done * CELLS, step * CELLS, NULL, NULL);
-        oim_buf_free(&sql);
-    }
+    /* who came first between our look and now: that row is as good */
+    rc = logic_sql_rows(call->lane, head, args, CELLS, n, " ON DUPLICATE KEY UPDATE is_pinned = is_pinned");
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || strcmp(pairs[i].owner, pairs[i - 1].owner)) logic_changed(call, "friend", pairs[i].owner);
     }

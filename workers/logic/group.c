@@ -50,9 +50,8 @@ static int ids_of(struct logic_call *call, const char *sql, const char *id, char
     int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 1, &rows, NULL);
 
     if (rc) return rc;
-    *ids = logic_list(call, rows.n);
+    *ids = logic_column(call->lane->arena, &rows);
     *n = rows.n;
-    for (size_t i = 0; i < rows.n; i++) (*ids)[i] = logic_cell_text(&rows, i, 0);
     return OIM_OK;
 }
 
@@ -132,9 +131,8 @@ static int groups_named(struct logic_call *call, const char *name, const struct 
     *total = (uint32_t)logic_cell_int(&rows, 0, 0);
     rc = oim_sql_exec(call->lane->db, call->lane->arena, by_name ? some : all, args + 1 - by_name, 2 + by_name, &rows, NULL);
     if (rc) return rc;
-    *ids = logic_list(call, rows.n);
+    *ids = logic_column(call->lane->arena, &rows);
     *n = rows.n;
-    for (size_t i = 0; i < rows.n; i++) (*ids)[i] = logic_cell_text(&rows, i, 0);
     return OIM_OK;
 }
 

@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define STEP 256 /* rows of one INSERT */
 #define LIST_MAX 1000
 
 enum { PENDING = 0, AGREED = 1, REFUSED = -1, NO_RESULT = 99 };
@@ -85,9 +84,10 @@ int logic_group_requests_put(struct logic_call *call, const char *group_id, char
                              const Openim__Sdkws__GroupRequest *like)
 {
     enum { PLACES = 10 };
+    static const char head[] = "REPLACE INTO group_requests (group_id, user_id, handle_result, req_msg, handle_msg, req_time, handle_user_id,"
+                               " ex, join_source, inviter_user_id) VALUES ";
     struct oim_sql_value *args = logic_array(call, n * PLACES, sizeof(*args));
     int64_t now = oim_now_ms();
-    int rc = OIM_OK;
 
     for (size_t i = 0; i < n; i++) {
         struct oim_sql_value row[PLACES] = {oim_sql_text(group_id), oim_sql_text(users[i]), oim_sql_int(PENDING),
@@ -96,18 +96,7 @@ int logic_group_requests_put(struct logic_call *call, const char *group_id, char
 
         memcpy(args + i * PLACES, row, sizeof(row));
     }
-    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
-        struct oim_buf sql = {0};
-
-        for (step = STEP; step > n - done; step /= 2) {}
-        oim_buf_puts(&sql, "REPLACE INTO group_requests (group_id, user_id, handle_result, req_msg, handle_msg, req_time, handle_user_id,"
-                           " ex, join_source, inviter_user_id) VALUES ");
-        oim_sql_places(&sql, step, PLACES);
-        oim_buf_putc(&sql, '\0');
-        rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args + done * PLACES, step * PLACES, NULL, NULL);
-        oim_buf_free(&sql);
-    }
-    return rc;
+    return logic_sql_rows(call->lane, head, args, PLACES, n, "");
 }
 
 /* ---- notices ---- */

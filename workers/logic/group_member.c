@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENTRIES_MAX = 1000, UPSERT_ROWS = 128 };
+enum { ENTRIES_MAX = 1000 };
 
 /* ---- silence ---- */
 
@@ -245,21 +245,9 @@ static int rows_write(struct logic_call *call, const struct batch *b)
     static const char tail[] = " ON DUPLICATE KEY UPDATE nickname = VALUES(nickname), face_url = VALUES(face_url),"
                                " role_level = VALUES(role_level), ex = VALUES(ex)";
     struct oim_sql_value *args = logic_array(call, b->n * 7, sizeof(*args));
-    int rc = OIM_OK;
 
     for (size_t i = 0; i < b->n; i++) entry_args(b, i, args + i * 7);
-    for (size_t done = 0, step; done < b->n && rc == OIM_OK; done += step) {
-        struct oim_buf sql = {0};
-
-        for (step = UPSERT_ROWS; step > b->n - done; step /= 2) {}
-        oim_buf_puts(&sql, head);
-        oim_sql_places(&sql, step, 7);
-        oim_buf_puts(&sql, tail);
-        oim_buf_putc(&sql, '\0');
-        rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args + done * 7, step * 7, NULL, NULL);
-        oim_buf_free(&sql);
-    }
-    return rc;
+    return logic_sql_rows(call->lane, head, args, 7, b->n, tail);
 }
 
 static int log_step(struct logic_call *call, struct batch *b)

@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#define STEP 256 /* rows of one INSERT */
 
 #define GROUP_COLUMNS                                                                                                                \
     "group_id, group_name, notification, introduction, face_url, ex, create_time, status, creator_user_id, group_type,"              \
@@ -123,10 +122,9 @@ int logic_group_members_of_rows(struct logic_call *call, const struct oim_sql_ro
                                 size_t *n)
 {
     Openim__Sdkws__UserInfo **users = logic_list(call, rows->n);
-    char **ids = logic_list(call, rows->n);
+    char **ids = logic_column(call->lane->arena, rows);
     int rc;
 
-    for (size_t i = 0; i < rows->n; i++) ids[i] = logic_cell_text(rows, i, 0);
     rc = logic_users(call, ids, rows->n, users);
     if (rc) return rc;
     *out = logic_list(call, rows->n);
@@ -178,9 +176,8 @@ int logic_group_managers(struct logic_call *call, const char *group_id, char ***
     int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 1, &rows, NULL);
 
     if (rc) return rc;
-    *ids = logic_list(call, rows.n);
+    *ids = logic_column(call->lane->arena, &rows);
     *n = rows.n;
-    for (size_t i = 0; i < rows.n; i++) (*ids)[i] = logic_cell_text(&rows, i, 0);
     return OIM_OK;
 }
 
@@ -261,27 +258,16 @@ static void member_args(struct oim_sql_value *arg, const char *group_id, const O
     arg[10] = oim_sql_text(m->ex);
 }
 
-/* In pieces of a power of two, so that few texts are prepared. */
 static int members_insert(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n)
 {
     enum { PLACES = 11 };
+    static const char head[] = "INSERT INTO group_members (group_id, user_id, nickname, face_url, role_level, join_time, join_source,"
+                               " inviter_user_id, operator_user_id, mute_end_time, ex) VALUES ";
     struct oim_sql_value *args = logic_array(call, n * PLACES, sizeof(*args));
     int64_t now = oim_now_ms();
-    int rc = OIM_OK;
 
     for (size_t i = 0; i < n; i++) member_args(args + i * PLACES, group_id, members[i], now);
-    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
-        struct oim_buf sql = {0};
-
-        for (step = STEP; step > n - done; step /= 2) {}
-        oim_buf_puts(&sql, "INSERT INTO group_members (group_id, user_id, nickname, face_url, role_level, join_time, join_source,"
-                           " inviter_user_id, operator_user_id, mute_end_time, ex) VALUES ");
-        oim_sql_places(&sql, step, PLACES);
-        oim_buf_putc(&sql, '\0');
-        rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args + done * PLACES, step * PLACES, NULL, NULL);
-        oim_buf_free(&sql);
-    }
-    return rc;
+    return logic_sql_rows(call->lane, head, args, PLACES, n, "");
 }
 
 /* chat_groups follows group_members: n more (or fewer), and whoever is the owner now. */

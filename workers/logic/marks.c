@@ -18,7 +18,6 @@
 #define LEASE_SECONDS "10"
 #define COPY 'M'  /* first byte of a value: marks follow */
 #define LEASE 'L' /* somebody is reading MySQL */
-#define ROWS_MAX 64 /* of one insert */
 
 enum kind { DELETED = 1, READ, HIDDEN };
 
@@ -448,7 +447,9 @@ static struct words *words_of(struct logic_call *call, const struct logic_span *
     return list;
 }
 
-/* Adds the bits to the rows. One statement for up to ROWS_MAX rows, and no row is read: two transactions lose nothing of each other. */
+#define INTO " (block_hash, kind, user_id, conversation_id, block, w0, w1, w2, w3, w4, w5, w6, w7) VALUES "
+
+/* Adds the bits to the rows. No row is read: two transactions lose nothing of each other. */
 static int bits_write(struct logic_call *call, enum kind kind, const char *user_id, const char *conv, const struct logic_span *spans,
                       size_t n)
 {
@@ -459,32 +460,20 @@ static int bits_write(struct logic_call *call, enum kind kind, const char *user_
     struct oim_arena *a = call->lane->arena;
     size_t n_words;
     const struct words *list = words_of(call, spans, n, &n_words);
-    struct oim_sql_value *args = logic_array(call, ROWS_MAX * COLUMNS, sizeof(*args));
-    int rc = OIM_OK;
+    struct oim_sql_value *args = logic_array(call, n_words * COLUMNS, sizeof(*args)), *arg = args;
+    int rc;
 
-    for (size_t done = 0, step; done < n_words && rc == OIM_OK; done += step) {
-        struct oim_sql_value *arg = args;
-        struct oim_buf sql = {0};
+    for (size_t i = 0; i < n_words; i++) {
+        const void *hash = kind == HIDDEN ? own_hash(a, user_id, conv, list[i].block) : shared_hash(a, conv, list[i].block);
 
-        for (step = ROWS_MAX; step > n_words - done; step /= 2) continue;
-        for (size_t i = done; i < done + step; i++) {
-            const void *hash = kind == HIDDEN ? own_hash(a, user_id, conv, list[i].block) : shared_hash(a, conv, list[i].block);
-
-            *arg++ = oim_sql_blob(hash, 16);
-            *arg++ = oim_sql_int(kind);
-            *arg++ = oim_sql_text(user_id);
-            *arg++ = oim_sql_text(conv);
-            *arg++ = oim_sql_int(list[i].block);
-            for (size_t w = 0; w < WORDS; w++) *arg++ = oim_sql_uint(list[i].w[w]);
-        }
-        oim_buf_puts(&sql, kind == HIDDEN ? "INSERT INTO msg_hidden" : "INSERT INTO msg_marks");
-        oim_buf_puts(&sql, " (block_hash, kind, user_id, conversation_id, block, w0, w1, w2, w3, w4, w5, w6, w7) VALUES ");
-        oim_sql_places(&sql, step, COLUMNS);
-        oim_buf_puts(&sql, tail);
-        oim_buf_putc(&sql, '\0');
-        rc = oim_sql_exec(call->lane->db, a, (const char *)sql.data, args, step * COLUMNS, NULL, NULL);
-        oim_buf_free(&sql);
+        *arg++ = oim_sql_blob(hash, 16);
+        *arg++ = oim_sql_int(kind);
+        *arg++ = oim_sql_text(user_id);
+        *arg++ = oim_sql_text(conv);
+        *arg++ = oim_sql_int(list[i].block);
+        for (size_t w = 0; w < WORDS; w++) *arg++ = oim_sql_uint(list[i].w[w]);
     }
+    rc = logic_sql_rows(call->lane, kind == HIDDEN ? "INSERT INTO msg_hidden" INTO : "INSERT INTO msg_marks" INTO, args, COLUMNS, n_words, tail);
     for (size_t i = 0; i < n_words; i++) {
         int64_t block = list[i].block;
 

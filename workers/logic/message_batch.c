@@ -249,9 +249,8 @@ static int page_read(struct batch *b, uint64_t *cursor)
     int rc = oim_sql_exec(b->call->lane->db, b->call->lane->arena, sql, args, 1, &rows, NULL);
 
     if (rc) return rc;
-    b->ids = logic_list(b->call, rows.n);
+    b->ids = logic_column(b->call->lane->arena, &rows);
     b->n = rows.n;
-    for (size_t i = 0; i < rows.n; i++) b->ids[i] = logic_cell_text(&rows, i, 0);
     if (rows.n) *cursor = (uint64_t)logic_cell_int(&rows, rows.n - 1, 1);
     return OIM_OK;
 }

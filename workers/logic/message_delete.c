@@ -218,27 +218,14 @@ static int clear_self(struct logic_call *call, struct cleared *c, bool told)
 /* The conversations begin later, for everybody. */
 static int begin_later(struct logic_call *call, const struct cleared *c)
 {
-    enum { COLUMNS = 2, STEP = 256 };
-    struct oim_sql_value *args = logic_array(call, STEP * COLUMNS, sizeof(*args));
-    int rc = OIM_OK;
+    static const char head[] = "INSERT INTO conversation_seq (conversation_id, min_seq) VALUES ";
+    struct oim_sql_value *args = logic_array(call, c->n * 2, sizeof(*args));
 
-    for (size_t done = 0, step; done < c->n && rc == OIM_OK; done += step) {
-        struct oim_sql_value *arg = args;
-        struct oim_buf sql = {0};
-
-        for (step = STEP; step > c->n - done; step /= 2) continue;
-        for (size_t i = done; i < done + step; i++) {
-            *arg++ = oim_sql_text(c->ids[i]);
-            *arg++ = oim_sql_int(c->mins[i]);
-        }
-        oim_buf_puts(&sql, "INSERT INTO conversation_seq (conversation_id, min_seq) VALUES ");
-        oim_sql_places(&sql, step, COLUMNS);
-        oim_buf_puts(&sql, " ON DUPLICATE KEY UPDATE min_seq = GREATEST(min_seq, VALUES(min_seq))");
-        oim_buf_putc(&sql, '\0');
-        rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args, step * COLUMNS, NULL, NULL);
-        oim_buf_free(&sql);
+    for (size_t i = 0; i < c->n; i++) {
+        args[2 * i] = oim_sql_text(c->ids[i]);
+        args[2 * i + 1] = oim_sql_int(c->mins[i]);
     }
-    return rc;
+    return logic_sql_rows(call->lane, head, args, 2, c->n, " ON DUPLICATE KEY UPDATE min_seq = GREATEST(min_seq, VALUES(min_seq))");
 }
 
 /* 1002 where the user is no owner or administrator of one of the groups. */

@@ -61,30 +61,17 @@ int logic_msg_seqs(struct logic_call *call, const int64_t *seqs, size_t n)
 
 int logic_read_raise(struct logic_call *call, const char *user_id, char *const *ids, const int64_t *seqs, size_t n)
 {
-    enum { COLUMNS = 4, STEP = 256 };
+    enum { COLUMNS = 4 };
     static const char head[] = "INSERT INTO seq_user (user_id, conversation_id, owner_hash, read_seq) VALUES ";
-    struct oim_sql_value *args = logic_array(call, STEP * COLUMNS, sizeof(*args));
-    int rc = OIM_OK;
+    struct oim_sql_value *args = logic_array(call, n * COLUMNS, sizeof(*args)), *arg = args;
 
-    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
-        struct oim_sql_value *arg = args;
-        struct oim_buf sql = {0};
-
-        for (step = STEP; step > n - done; step /= 2) continue;
-        for (size_t i = done; i < done + step; i++) {
-            *arg++ = oim_sql_text(user_id);
-            *arg++ = oim_sql_text(ids[i]);
-            *arg++ = oim_sql_blob(logic_owner_hash(call->lane->arena, user_id, ids[i]), 16);
-            *arg++ = oim_sql_int(seqs[i]);
-        }
-        oim_buf_puts(&sql, head);
-        oim_sql_places(&sql, step, COLUMNS);
-        oim_buf_puts(&sql, " ON DUPLICATE KEY UPDATE read_seq = GREATEST(read_seq, VALUES(read_seq))");
-        oim_buf_putc(&sql, '\0');
-        rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args, step * COLUMNS, NULL, NULL);
-        oim_buf_free(&sql);
+    for (size_t i = 0; i < n; i++) {
+        *arg++ = oim_sql_text(user_id);
+        *arg++ = oim_sql_text(ids[i]);
+        *arg++ = oim_sql_blob(logic_owner_hash(call->lane->arena, user_id, ids[i]), 16);
+        *arg++ = oim_sql_int(seqs[i]);
     }
-    return rc;
+    return logic_sql_rows(call->lane, head, args, COLUMNS, n, " ON DUPLICATE KEY UPDATE read_seq = GREATEST(read_seq, VALUES(read_seq))");
 }
 
 /* ---- receipts ---- */

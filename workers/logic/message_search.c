@@ -104,7 +104,6 @@ static int page_read(struct logic_call *call, const Openim__Msg__SearchMessageRe
 
 /* ---- the answer ---- */
 
-
 static Openim__Msg__ChatLog *log_of(struct logic_call *call, const Openim__Sdkws__MsgData *msg)
 {
     Openim__Msg__ChatLog *log = logic_new(call, &openim__msg__chat_log__descriptor);

@@ -6,10 +6,9 @@
  * A group's rows are made in pieces, each a transaction of its own: ten thousand members take a second, not ten, and lock few rows at a
  * time. What is missing when it is cut off is made when the message is sent again.
  */
+#include "conversation.h"
 #include "msg.h"
 #include "msg_options.h"
-#include "rpc.h"
-#include "version.h"
 
 #include "oim_log.h"
 
@@ -18,23 +17,18 @@
 #include <string.h>
 
 #define PIECE 512   /* members of a group in one transaction */
-#define ROWS_STEP 128 /* in one statement */
 #define SLOW_MS 500
 #define ATTEMPTS 5     /* of a transaction that met another one */
 
-struct row {
-    const char *owner, *conversation_id, *peer, *group;
-    int type;
-};
-
-static void row_add(struct row *rows, size_t *n, const struct msg_entry *entry, const char *owner, const char *peer)
+/* peer "": of a group. */
+static void row_add(struct logic_conv_key *rows, size_t *n, const struct msg_entry *entry, char *owner, char *peer)
 {
-    rows[*n] = (struct row){owner, entry->conversation_id, peer, entry->msg->groupid, entry->msg->sessiontype};
-    (*n)++;
+    rows[(*n)++] = (struct logic_conv_key){owner, entry->conversation_id, peer, *peer ? (char *)"" : entry->msg->groupid,
+                                           entry->msg->sessiontype};
 }
 
 /* At most two. */
-static void rows_of(const struct msg_entry *entry, struct row *rows, size_t *n)
+static void rows_of(const struct msg_entry *entry, struct logic_conv_key *rows, size_t *n)
 {
     const Openim__Sdkws__MsgData *msg = entry->msg;
 
@@ -47,17 +41,14 @@ static void rows_of(const struct msg_entry *entry, struct row *rows, size_t *n)
 }
 
 /* Takes out the rows that exist. */
-static int rows_missing(struct msg_lane *lane, struct row *rows, size_t *n)
+static int rows_missing(struct msg_lane *lane, struct logic_conv_key *rows, size_t *n)
 {
     static const char head[] = "SELECT owner_hash FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
-    struct oim_arena *a = lane->base.arena;
-    struct oim_sql_value *hashes = oim_arena_alloc(a, *n * sizeof(*hashes));
+    struct oim_sql_value *hashes = logic_conv_hashes(&lane->base, rows, *n);
     struct oim_sql_rows found;
     size_t kept = 0;
-    int err;
+    int err = logic_sql_in(&lane->base, head, NULL, 0, hashes, *n, "", &found);
 
-    for (size_t i = 0; i < *n; i++) hashes[i] = oim_sql_blob(logic_owner_hash(a, rows[i].owner, rows[i].conversation_id), 16);
-    err = logic_sql_in(&lane->base, head, NULL, 0, hashes, *n, "", &found);
     if (err != OIM_OK) return err;
     for (size_t i = 0; i < *n; i++) {
         bool there = false;
@@ -69,45 +60,14 @@ static int rows_missing(struct msg_lane *lane, struct row *rows, size_t *n)
     return OIM_OK;
 }
 
-static int rows_insert(struct msg_lane *lane, const struct row *rows, size_t n)
-{
-    enum { COLUMNS = 8 };
-    struct oim_arena *a = lane->base.arena;
-    int err = OIM_OK;
-
-    for (size_t from = 0; from < n && err == OIM_OK; from += ROWS_STEP) {
-        size_t step = n - from < ROWS_STEP ? n - from : ROWS_STEP;
-        struct oim_sql_value *args = oim_arena_alloc(a, step * COLUMNS * sizeof(*args)), *arg = args;
-        struct oim_buf sql = {0};
-
-        for (size_t i = from; i < from + step; i++) {
-            *arg++ = oim_sql_text(rows[i].owner);
-            *arg++ = oim_sql_text(rows[i].conversation_id);
-            *arg++ = oim_sql_int(rows[i].type);
-            *arg++ = oim_sql_text(rows[i].type == MSG_GROUP ? "" : rows[i].peer);
-            *arg++ = oim_sql_text(rows[i].type == MSG_GROUP ? rows[i].group : "");
-            *arg++ = oim_sql_text("");
-            *arg++ = oim_sql_int(oim_now_ms());
-            *arg++ = oim_sql_blob(logic_owner_hash(a, rows[i].owner, rows[i].conversation_id), 16);
-        }
-        oim_buf_puts(&sql, "INSERT IGNORE INTO conversations (owner_user_id, conversation_id, conversation_type, user_id, group_id,"
-                           " attached_info, create_time, owner_hash, ex) VALUES ");
-        for (size_t i = 0; i < step; i++) oim_buf_puts(&sql, i ? ",(?,?,?,?,?,?,?,?,'')" : "(?,?,?,?,?,?,?,?,'')");
-        oim_buf_putc(&sql, '\0');
-        err = oim_sql_exec(lane->base.db, a, (const char *)sql.data, args, step * COLUMNS, NULL, NULL);
-        oim_buf_free(&sql);
-    }
-    return err;
-}
-
 static int by_owner(const void *a, const void *b)
 {
-    return strcmp(((const struct row *)a)->owner, ((const struct row *)b)->owner);
+    return strcmp(((const struct logic_conv_key *)a)->owner, ((const struct logic_conv_key *)b)->owner);
 }
 
 /* One version step per owner, owners in order: two lanes never wait for each other crosswise. Neighbours with one conversation each, the
  * receivers of a batch, cost a few statements together. */
-static int rows_log(struct msg_lane *lane, struct row *rows, size_t n)
+static int rows_log(struct msg_lane *lane, struct logic_conv_key *rows, size_t n)
 {
     char **owners = oim_arena_alloc(lane->base.arena, (n ? n : 1) * sizeof(*owners));
     char **elements = oim_arena_alloc(lane->base.arena, (n ? n : 1) * sizeof(*elements));
@@ -115,8 +75,8 @@ static int rows_log(struct msg_lane *lane, struct row *rows, size_t n)
 
     qsort(rows, n, sizeof(*rows), by_owner);
     for (size_t i = 0; i < n; i++) {
-        owners[i] = (char *)(uintptr_t)rows[i].owner;
-        elements[i] = (char *)(uintptr_t)rows[i].conversation_id;
+        owners[i] = rows[i].owner;
+        elements[i] = rows[i].id;
     }
     for (size_t from = 0, to; from < n && err == OIM_OK; from = to) {
         for (to = from + 1; to < n && strcmp(owners[to], owners[from]) == 0; to++) continue;
@@ -132,14 +92,14 @@ static int rows_log(struct msg_lane *lane, struct row *rows, size_t n)
 }
 
 /* One transaction, again when it met another one. log: writes the conversation logs of the rows' owners. */
-static int rows_write(struct msg_lane *lane, struct row *rows, size_t n, int (*log)(struct msg_lane *, struct row *, size_t))
+static int rows_write(struct msg_lane *lane, struct logic_conv_key *rows, size_t n, int (*log)(struct msg_lane *, struct logic_conv_key *, size_t))
 {
     struct oim_sql *db = lane->base.db;
     int err = OIM_OK;
 
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         err = oim_sql_begin(db);
-        if (err == OIM_OK) err = rows_insert(lane, rows, n);
+        if (err == OIM_OK) err = logic_conv_insert(&lane->base, rows, n);
         if (err == OIM_OK) err = log(lane, rows, n);
         if (err == OIM_OK) err = oim_sql_commit(db);
         if (err != OIM_OK) oim_sql_rollback(db);
@@ -151,11 +111,11 @@ static int rows_write(struct msg_lane *lane, struct row *rows, size_t n, int (*l
 /* ---- groups ---- */
 
 /* Owners are distinct, the conversation is one. */
-static int group_log(struct msg_lane *lane, struct row *rows, size_t n)
+static int group_log(struct msg_lane *lane, struct logic_conv_key *rows, size_t n)
 {
-    char **owners = oim_arena_alloc(lane->base.arena, n * sizeof(*owners)), *conversation_id = (char *)(uintptr_t)rows[0].conversation_id;
+    char **owners = oim_arena_alloc(lane->base.arena, n * sizeof(*owners)), *conversation_id = rows[0].id;
 
-    for (size_t i = 0; i < n; i++) owners[i] = (char *)(uintptr_t)rows[i].owner;
+    for (size_t i = 0; i < n; i++) owners[i] = rows[i].owner;
     return logic_version_write_each(&lane->base, LOGIC_LOG_CONVERSATION, owners, n, &conversation_id, true, LOGIC_INSERT, NULL);
 }
 
@@ -169,13 +129,13 @@ static int group_rows(struct msg_lane *lane, const struct msg_entry *entry)
     struct oim_arena *a = lane->base.arena;
     int64_t began = oim_mono_ms();
     struct oim_sql_rows found = {0};
-    struct row *rows;
+    struct logic_conv_key *rows;
     size_t n = 0;
     int err = oim_sql_exec(lane->base.db, a, sql, args, 2, &found, NULL);
 
     if (err != OIM_OK || found.n == 0) return err;
     rows = oim_arena_alloc(a, found.n * sizeof(*rows));
-    for (size_t i = 0; i < found.n; i++) row_add(rows, &n, entry, logic_cell_text(&found, i, 0), "");
+    for (size_t i = 0; i < found.n; i++) row_add(rows, &n, entry, logic_cell_text(&found, i, 0), (char *)"");
     for (size_t from = 0; from < n && err == OIM_OK; from += PIECE) {
         err = rows_write(lane, rows + from, n - from < PIECE ? n - from : PIECE, group_log);
     }
@@ -188,7 +148,7 @@ static int group_rows(struct msg_lane *lane, const struct msg_entry *entry)
 
 int msg_conv_rows(struct msg_lane *lane, struct msg_entry **entries, size_t n)
 {
-    struct row *rows = oim_arena_alloc(lane->base.arena, 2 * n * sizeof(*rows));
+    struct logic_conv_key *rows = oim_arena_alloc(lane->base.arena, 2 * n * sizeof(*rows));
     size_t count = 0;
     int err = OIM_OK;
 

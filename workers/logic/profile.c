@@ -152,8 +152,7 @@ static int friends_piece(struct logic_call *call, char *user_id, char *op, const
 
     if (rc || rows.n == 0) return rc;
     tips->userid = user_id;
-    ids = logic_list(call, rows.n);
-    for (size_t i = 0; i < rows.n; i++) ids[i] = logic_cell_text(&rows, i, 0);
+    ids = logic_column(call->lane->arena, &rows);
     rc = logic_version_write_each(call->lane, LOGIC_LOG_FRIEND, ids, rows.n, &user_id, true, LOGIC_UPDATE, NULL);
     if (rc == OIM_OK) rc = logic_notify_online(call, &notice, ids, rows.n);
     if (rc || rows.n < FRIENDS_PIECE) return rc;

@@ -89,11 +89,16 @@ bool logic_index_distinct(const struct logic_index *index);
 struct oim_sql_value *logic_text_values(struct oim_arena *a, char *const *ids, size_t n);
 char *logic_cell_text(const struct oim_sql_rows *rows, size_t row, size_t col); /* "" for NULL */
 int64_t logic_cell_int(const struct oim_sql_rows *rows, size_t row, size_t col);
+char **logic_column(struct oim_arena *a, const struct oim_sql_rows *rows); /* the first one, as texts */
 
 /* "head (list) tail" for any number of ids, in as few statements as it takes; the rows of all together.
  * Lists are filled up to a power of two with their last id so that few texts are prepared. */
 int logic_sql_in(struct logic_lane *lane, const char *head, const struct oim_sql_value *args, size_t nargs,
                  const struct oim_sql_value *ids, size_t n, const char *tail, struct oim_sql_rows *rows);
+
+/* "head (?, ...), (?, ...) tail" for n rows of args, columns each: in pieces of a power of two rows, so that few texts are prepared and no
+ * statement is larger than a server takes. */
+int logic_sql_rows(struct logic_lane *lane, const char *head, const struct oim_sql_value *args, size_t columns, size_t n, const char *tail);
 
 /* owner_hash of conversations and seq_user. */
 const void *logic_owner_hash(struct oim_arena *a, const char *owner, const char *conversation_id);

@@ -198,8 +198,7 @@ int logic_convs_find(struct logic_call *call, const char *user_id, char *const *
     rc = logic_sql_in(call->lane, head, NULL, 0, hashes, n_asked, "", &rows);
     if (rc) return rc;
 
-    found = logic_list(call, rows.n);
-    for (size_t i = 0; i < rows.n; i++) found[i] = logic_cell_text(&rows, i, 0);
+    found = logic_column(call->lane->arena, &rows);
     index = logic_index_new(a, found, rows.n);
     for (size_t i = 0; i < n; i++) {
         size_t n_some = candidates(a, ids[i], some);

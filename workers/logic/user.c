@@ -11,7 +11,6 @@
 #include <wctype.h>
 
 #define COLUMNS "user_id, nickname, face_url, ex, create_time, app_manger_level, global_recv_msg_opt"
-#define INSERT_ROWS 128 /* of one statement */
 #define ID_BYTES 255    /* of the columns */
 
 #define SEARCH_NEWEST 50000 /* users whose names are looked into */
@@ -144,9 +143,8 @@ static int register_check(struct logic_call *call, const Openim__User__UserRegis
     return logic_check_ids(call, "userID", ids, req->n_users, true);
 }
 
-static int rows_insert(struct logic_call *call, Openim__Sdkws__UserInfo *const *users, size_t n)
+int logic_users_insert(struct logic_call *call, Openim__Sdkws__UserInfo *const *users, size_t n)
 {
-    struct oim_buf sql = {0};
     struct oim_sql_value *args = logic_array(call, n * 7, sizeof(*args)), *arg = args;
     int64_t now = oim_now_ms();
     int rc;
@@ -160,22 +158,7 @@ static int rows_insert(struct logic_call *call, Openim__Sdkws__UserInfo *const *
         *arg++ = oim_sql_int(users[i]->appmangerlevel);
         *arg++ = oim_sql_int(users[i]->globalrecvmsgopt);
     }
-    oim_buf_puts(&sql, "INSERT INTO users (" COLUMNS ") VALUES ");
-    oim_sql_places(&sql, n, 7);
-    oim_buf_putc(&sql, '\0');
-    rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args, n * 7, NULL, NULL);
-    oim_buf_free(&sql);
-    return rc;
-}
-
-int logic_users_insert(struct logic_call *call, Openim__Sdkws__UserInfo *const *users, size_t n)
-{
-    int rc = OIM_OK;
-
-    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
-        for (step = INSERT_ROWS; step > n - done; step /= 2) {} /* few texts to prepare */
-        rc = rows_insert(call, users + done, step);
-    }
+    rc = logic_sql_rows(call->lane, "INSERT INTO users (" COLUMNS ") VALUES ", args, 7, n, "");
     for (size_t i = 0; i < n && rc == OIM_OK; i++) logic_changed(call, "user", users[i]->userid);
     return rc;
 }

@@ -13,7 +13,6 @@
 
 #define CHANGES_MAX 200 /* more than this and the client starts over */
 #define DOC_ID_BYTES 12
-#define STEP 256      /* rows of one statement at most */
 #define TRIM_EACH 128 /* versions */
 
 /* Seconds, then random: never all zero. */
@@ -28,14 +27,14 @@ static void doc_id_make(uint8_t id[DOC_ID_BYTES])
     for (int i = 0; i < 4; i++) id[i] = (uint8_t)(now >> (24 - 8 * i));
 }
 
-static int docs_create(struct logic_call *call, enum logic_log kind, char *const *owners, size_t n, uint64_t version)
+/* A row for each owner, of its own id, at this version; what is there already follows the tail. */
+static int docs_write(struct logic_lane *lane, enum logic_log kind, const char *head, char *const *owners, size_t n, uint64_t version,
+                      const char *tail)
 {
-    struct oim_sql_value *args = logic_array(call, n * 4, sizeof(*args)), *arg = args;
-    struct oim_buf sql = {0};
-    int rc;
+    struct oim_sql_value *args = oim_arena_alloc(lane->arena, (n ? n : 1) * 4 * sizeof(*args)), *arg = args;
 
     for (size_t i = 0; i < n; i++) {
-        uint8_t *id = oim_arena_alloc(call->lane->arena, DOC_ID_BYTES);
+        uint8_t *id = oim_arena_alloc(lane->arena, DOC_ID_BYTES);
 
         doc_id_make(id);
         *arg++ = oim_sql_int(kind);
@@ -43,12 +42,7 @@ static int docs_create(struct logic_call *call, enum logic_log kind, char *const
         *arg++ = oim_sql_blob(id, DOC_ID_BYTES);
         *arg++ = oim_sql_uint(version);
     }
-    oim_buf_puts(&sql, "INSERT IGNORE INTO version_docs (kind, owner_id, doc_id, version) VALUES ");
-    oim_sql_places(&sql, n, 4);
-    oim_buf_putc(&sql, '\0');
-    rc = oim_sql_exec(call->lane->db, call->lane->arena, (const char *)sql.data, args, n * 4, NULL, NULL);
-    oim_buf_free(&sql);
-    return rc;
+    return logic_sql_rows(lane, head, args, 4, n, tail);
 }
 
 static int docs_read(struct logic_call *call, enum logic_log kind, char *const *owners, size_t n, struct logic_version *out)
@@ -88,10 +82,8 @@ int logic_versions(struct logic_call *call, enum logic_log kind, char *const *ow
     for (size_t i = 0; i < n; i++) {
         if (out[i].id == NULL) missing[n_missing++] = owners[i];
     }
-    for (size_t done = 0; done < n_missing; done += 256) {
-        rc = docs_create(call, kind, missing + done, n_missing - done < 256 ? n_missing - done : 256, 1);
-        if (rc) return rc;
-    }
+    rc = docs_write(call->lane, kind, "INSERT IGNORE INTO version_docs (kind, owner_id, doc_id, version) VALUES ", missing, n_missing, 1, "");
+    if (rc) return rc;
     return n_missing ? docs_read(call, kind, owners, n, out) : OIM_OK;
 }
 
@@ -167,24 +159,11 @@ static void entry_args(struct logic_lane *lane, struct oim_sql_value *arg, enum 
     arg[5] = oim_sql_uint(version);
 }
 
-/* In pieces of a power of two, so that few texts are prepared. */
 static int entries_write(struct logic_lane *lane, const struct oim_sql_value *args, size_t n)
 {
     static const char head[] = "INSERT INTO version_entries (kind, owner_id, element_id, element_hash, state, version) VALUES ";
-    int rc = OIM_OK;
 
-    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
-        struct oim_buf sql = {0};
-
-        for (step = STEP; step > n - done; step /= 2) {}
-        oim_buf_puts(&sql, head);
-        oim_sql_places(&sql, step, 6);
-        oim_buf_puts(&sql, " ON DUPLICATE KEY UPDATE state = VALUES(state), version = VALUES(version)");
-        oim_buf_putc(&sql, '\0');
-        rc = oim_sql_exec(lane->db, lane->arena, (const char *)sql.data, args + done * 6, step * 6, NULL, NULL);
-        oim_buf_free(&sql);
-    }
-    return rc;
+    return logic_sql_rows(lane, head, args, 6, n, " ON DUPLICATE KEY UPDATE state = VALUES(state), version = VALUES(version)");
 }
 
 /* A client that is more than CHANGES_MAX entries behind starts over: older ones are of no use to anybody. steps: those just done. */
@@ -251,30 +230,6 @@ static int by_owner(const void *a, const void *b)
     return strcmp(((const struct step *)a)->owner, ((const struct step *)b)->owner);
 }
 
-static int docs_bump(struct logic_lane *lane, enum logic_log kind, const struct step *steps, size_t n)
-{
-    struct oim_sql_value *args = oim_arena_alloc(lane->arena, n * 4 * sizeof(*args)), *arg = args;
-    struct oim_buf sql = {0};
-    int rc;
-
-    for (size_t i = 0; i < n; i++) {
-        uint8_t *id = oim_arena_alloc(lane->arena, DOC_ID_BYTES);
-
-        doc_id_make(id);
-        *arg++ = oim_sql_int(kind);
-        *arg++ = oim_sql_text(steps[i].owner);
-        *arg++ = oim_sql_blob(id, DOC_ID_BYTES);
-        *arg++ = oim_sql_int(1);
-    }
-    oim_buf_puts(&sql, "INSERT INTO version_docs (kind, owner_id, doc_id, version) VALUES ");
-    oim_sql_places(&sql, n, 4);
-    oim_buf_puts(&sql, " ON DUPLICATE KEY UPDATE version = version + 1");
-    oim_buf_putc(&sql, '\0');
-    rc = oim_sql_exec(lane->db, lane->arena, (const char *)sql.data, args, n * 4, NULL, NULL);
-    oim_buf_free(&sql);
-    return rc;
-}
-
 static int docs_versions(struct logic_lane *lane, enum logic_log kind, struct step *steps, size_t n)
 {
     static const char head[] = "SELECT owner_id, version FROM version_docs WHERE kind = ? AND owner_id IN";
@@ -296,16 +251,16 @@ static int docs_versions(struct logic_lane *lane, enum logic_log kind, struct st
 int logic_version_write_each(struct logic_lane *lane, enum logic_log kind, char *const *owners, size_t n, char *const *elements,
                              bool one_element, enum logic_state state, uint64_t *versions)
 {
+    static const char bump[] = "INSERT INTO version_docs (kind, owner_id, doc_id, version) VALUES ";
     struct step *steps = oim_arena_alloc(lane->arena, (n ? n : 1) * sizeof(*steps));
     struct oim_sql_value *args = oim_arena_alloc(lane->arena, (n ? n : 1) * 6 * sizeof(*args));
-    int rc = OIM_OK;
+    char **sorted = oim_arena_alloc(lane->arena, (n ? n : 1) * sizeof(*sorted));
+    int rc;
 
     for (size_t i = 0; i < n; i++) steps[i] = (struct step){owners[i], elements[one_element ? 0 : i], 0, i};
     qsort(steps, n, sizeof(*steps), by_owner); /* two transactions never wait for each other crosswise */
-    for (size_t done = 0, step; done < n && rc == OIM_OK; done += step) {
-        for (step = STEP; step > n - done; step /= 2) {}
-        rc = docs_bump(lane, kind, steps + done, step);
-    }
+    for (size_t i = 0; i < n; i++) sorted[i] = steps[i].owner;
+    rc = docs_write(lane, kind, bump, sorted, n, 1, " ON DUPLICATE KEY UPDATE version = version + 1");
     if (rc == OIM_OK && n) rc = docs_versions(lane, kind, steps, n);
     for (size_t i = 0; i < n && rc == OIM_OK; i++) {
         if (steps[i].version == 0) return OIM_ECONFLICT;
