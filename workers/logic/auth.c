@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define ADMIN_PLATFORM 10
-#define LEVEL_NOTIFICATION 3 /* accounts of this level and above get no user token */
 
 static int64_t lifetime(const struct logic_call *call)
 {
@@ -64,7 +63,7 @@ static int get_user_token(struct logic_call *call, const ProtobufCMessage *req_,
     }
     rc = user_of(call, req->userid, &user);
     if (rc) return rc;
-    if (user->appmangerlevel >= LEVEL_NOTIFICATION) return logic_args(call, "no token for notification accounts");
+    if (user->appmangerlevel >= LOGIC_LEVEL_NOTIFICATION) return logic_args(call, "no token for notification accounts");
     rc = logic_token_issue(call, req->userid, req->platformid, &res->token);
     res->expiretimeseconds = lifetime(call);
     return rc;

@@ -102,6 +102,26 @@ bool logic_utf8(const ProtobufCMessage *msg)
     return true;
 }
 
+Openim__Internal__Uplink logic_uplink(const struct logic_call *call, Openim__Internal__Source source, bool answer)
+{
+    Openim__Internal__Uplink up = OPENIM__INTERNAL__UPLINK__INIT;
+
+    up.version = 1;
+    up.source = source;
+    up.userid = call->up->userid;
+    up.platformid = call->up->platformid;
+    up.operationid = call->up->operationid;
+    up.receivedat = call->up->receivedat;
+    if (answer) {
+        up.gateway = call->up->gateway;
+        up.requestid = call->up->requestid;
+        up.path = call->up->path;
+        up.deadline = call->up->deadline;
+        up.remote = call->up->remote;
+    }
+    return up;
+}
+
 /* ---- id lists ---- */
 
 struct entry {

@@ -131,21 +131,14 @@ int logic_change_record(struct logic_call *call, const char *topic, const void *
 
 int logic_task(struct logic_call *call, const char *path, const char *key, const ProtobufCMessage *payload)
 {
-    const Openim__Internal__Uplink *up = call->up;
     struct oim_arena *a = call->lane->arena;
-    Openim__Internal__Uplink task = OPENIM__INTERNAL__UPLINK__INIT;
+    Openim__Internal__Uplink task = logic_uplink(call, OPENIM__INTERNAL__SOURCE__SERVER, false);
     uint8_t *packed;
     size_t len;
 
-    task.version = 1;
-    task.source = OPENIM__INTERNAL__SOURCE__SERVER;
     task.path = (char *)path;
-    task.userid = up->userid;
-    task.platformid = up->platformid;
     /* its own name, the same when this record is handled again */
     task.gateway = logic_client_msg_id(call, oim_arena_printf(a, "%s/%s/%u", path, key, call->change ? call->change->tasks++ : 0));
-    task.operationid = up->operationid;
-    task.receivedat = up->receivedat;
     task.payload.len = protobuf_c_message_get_packed_size(payload);
     task.payload.data = oim_arena_alloc(a, task.payload.len + 1);
     protobuf_c_message_pack(payload, task.payload.data);

@@ -31,8 +31,6 @@ int logic_conv_notify(struct logic_call *call, char *const *users, size_t n_user
 
 /* ---- between the conversation files ---- */
 
-enum { LOGIC_CONV_SINGLE = 1, LOGIC_CONV_WRITE_GROUP, LOGIC_CONV_GROUP, LOGIC_CONV_NOTIFICATION };
-
 /* One user's row. */
 struct logic_conv_key {
     char *owner, *id;

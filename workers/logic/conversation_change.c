@@ -33,8 +33,8 @@ static int settings_check(struct logic_call *call, const Openim__Conversation__S
     if (c == NULL) return logic_args(call, "conversation is empty");
     if (c->conversationid[0] == '\0') return logic_args(call, "conversationID is empty");
     if (c->conversationtype == 0) return logic_args(call, "conversationType is empty");
-    if (c->conversationtype == LOGIC_CONV_SINGLE && c->userid[0] == '\0') return logic_args(call, "userID is empty");
-    if (c->conversationtype == LOGIC_CONV_GROUP && c->groupid[0] == '\0') return logic_args(call, "groupID is empty");
+    if (c->conversationtype == LOGIC_SESSION_SINGLE && c->userid[0] == '\0') return logic_args(call, "userID is empty");
+    if (c->conversationtype == LOGIC_SESSION_GROUP && c->groupid[0] == '\0') return logic_args(call, "groupID is empty");
     if (c->ex && strlen(c->ex->value) > TEXT_MAX) return logic_args(call, "ex is too long");
     if (c->attachedinfo && strlen(c->attachedinfo->value) > TEXT_MAX) return logic_args(call, "attachedInfo is too long");
     return OIM_OK;
@@ -102,17 +102,17 @@ static bool id_fits(struct logic_call *call, const struct logic_conv_key *key)
     const char *low = first ? key->owner : key->peer, *high = first ? key->peer : key->owner;
 
     switch (key->type) {
-    case LOGIC_CONV_SINGLE: return strcmp(key->id, oim_arena_printf(a, "si_%s_%s", low, high)) == 0;
-    case LOGIC_CONV_NOTIFICATION: return strcmp(key->id, oim_arena_printf(a, "sn_%s_%s", low, high)) == 0;
-    case LOGIC_CONV_GROUP: return strcmp(key->id, oim_arena_printf(a, "sg_%s", key->group)) == 0;
-    case LOGIC_CONV_WRITE_GROUP: return strcmp(key->id, oim_arena_printf(a, "g_%s", key->group)) == 0;
+    case LOGIC_SESSION_SINGLE: return strcmp(key->id, oim_arena_printf(a, "si_%s_%s", low, high)) == 0;
+    case LOGIC_SESSION_NOTIFICATION: return strcmp(key->id, oim_arena_printf(a, "sn_%s_%s", low, high)) == 0;
+    case LOGIC_SESSION_GROUP: return strcmp(key->id, oim_arena_printf(a, "sg_%s", key->group)) == 0;
+    case LOGIC_SESSION_WRITE_GROUP: return strcmp(key->id, oim_arena_printf(a, "g_%s", key->group)) == 0;
     default: return false;
     }
 }
 
 static bool of_group(const Settings *c)
 {
-    return c->conversationtype == LOGIC_CONV_GROUP || c->conversationtype == LOGIC_CONV_WRITE_GROUP;
+    return c->conversationtype == LOGIC_SESSION_GROUP || c->conversationtype == LOGIC_SESSION_WRITE_GROUP;
 }
 
 /* Before rows are made: takes out the users who are not in the group. Users name nobody but themselves, so they hear of it. */
@@ -215,7 +215,7 @@ static int private_notify(struct logic_call *call, const Settings *c, char *user
     Openim__Sdkws__ConversationSetPrivateTips tips = OPENIM__SDKWS__CONVERSATION_SET_PRIVATE_TIPS__INIT;
     struct logic_notice notice = {
         .content_type = LOGIC_N_CONVERSATION_PRIVATE,
-        .session_type = LOGIC_CONV_SINGLE,
+        .session_type = LOGIC_SESSION_SINGLE,
         .send_id = user,
         .recv_id = c->userid,
         .tips = &tips.base,
@@ -275,7 +275,7 @@ static int set_conversations(struct logic_call *call, const ProtobufCMessage *re
     int rc = settings_check(call, req);
 
     for (size_t i = 0; i < req->n_userids && rc == OIM_OK; i++) rc = logic_self(call, req->userids[i]);
-    if (rc == OIM_OK && c->conversationtype == LOGIC_CONV_WRITE_GROUP) rc = write_group_check(call, c->groupid);
+    if (rc == OIM_OK && c->conversationtype == LOGIC_SESSION_WRITE_GROUP) rc = write_group_check(call, c->groupid);
     if (rc) return rc;
     users = logic_list(call, req->n_userids);
     index = logic_index_new(call->lane->arena, req->userids, req->n_userids);
@@ -283,7 +283,7 @@ static int set_conversations(struct logic_call *call, const ProtobufCMessage *re
         if (logic_index_find(index, req->userids[i]) == i) users[n++] = req->userids[i];
     }
     if (given(c)) rc = settings_write(call, c, users, n);
-    if (rc == OIM_OK && c->isprivatechat && (c->conversationtype == LOGIC_CONV_SINGLE || c->conversationtype == LOGIC_CONV_NOTIFICATION)) {
+    if (rc == OIM_OK && c->isprivatechat && (c->conversationtype == LOGIC_SESSION_SINGLE || c->conversationtype == LOGIC_SESSION_NOTIFICATION)) {
         rc = private_write(call, c, users, n);
     }
     return rc;
@@ -448,7 +448,7 @@ static int at_raise(struct logic_call *call, const Openim__Internal__AtTask *tas
     int rc;
 
     for (size_t i = 0; i < n; i++) {
-        keys[i] = (struct logic_conv_key){users[i], task->conversationid, (char *)"", task->groupid, LOGIC_CONV_GROUP};
+        keys[i] = (struct logic_conv_key){users[i], task->conversationid, (char *)"", task->groupid, LOGIC_SESSION_GROUP};
     }
     rc = logic_conv_lock(call, keys, n, rows);
     for (size_t i = 0; rc == OIM_OK && i < n; i++) {

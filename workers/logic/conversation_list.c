@@ -96,7 +96,7 @@ struct names {
 /* Whose name and face stand beside a message: in a chat of two the other's, whoever wrote last. */
 static char *shown_user(const char *owner, const Openim__Sdkws__MsgData *msg)
 {
-    bool own = msg->sessiontype == LOGIC_CONV_SINGLE && strcmp(msg->sendid, owner) == 0;
+    bool own = msg->sessiontype == LOGIC_SESSION_SINGLE && strcmp(msg->sendid, owner) == 0;
 
     return own ? msg->recvid : msg->sendid;
 }

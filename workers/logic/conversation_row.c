@@ -129,7 +129,7 @@ static int notify_one(struct logic_call *call, char *user, char *const *ids, siz
     Openim__Sdkws__ConversationUpdateTips tips = OPENIM__SDKWS__CONVERSATION_UPDATE_TIPS__INIT;
     struct logic_notice notice = {
         .content_type = LOGIC_N_CONVERSATION,
-        .session_type = LOGIC_CONV_SINGLE,
+        .session_type = LOGIC_SESSION_SINGLE,
         .send_id = user,
         .recv_id = user,
         .tips = &tips.base,
@@ -184,7 +184,7 @@ static struct logic_conv_key *group_keys(struct logic_call *call, const char *gr
 {
     struct logic_conv_key *keys = logic_array(call, n, sizeof(*keys));
 
-    for (size_t i = 0; i < n; i++) keys[i] = (struct logic_conv_key){users[i], id, (char *)"", (char *)group_id, LOGIC_CONV_GROUP};
+    for (size_t i = 0; i < n; i++) keys[i] = (struct logic_conv_key){users[i], id, (char *)"", (char *)group_id, LOGIC_SESSION_GROUP};
     return keys;
 }
 

@@ -13,7 +13,6 @@
 #define STATUS_SENDING 1
 #define STATUS_SENT 2
 #define STATUS_DELETED 4
-#define SESSION_SINGLE 1
 #define CONTENT_QUOTE 114
 #define LOOKUPS_MAX 16 /* single queries for what should not be missing */
 #define BLOCKS_MAX 64  /* of deleted messages that are passed over */
@@ -165,7 +164,7 @@ static void message_for(struct logic_call *call, const struct logic_want *w, con
     const Openim__Internal__Marks__Revoked *r = logic_marks_revoked(marks, w->conv, w->seq);
 
     if (msg->status == STATUS_SENT) msg->status = STATUS_SENDING;
-    msg->isread = msg->sessiontype == SESSION_SINGLE && logic_marks_read(marks, w->conv, w->seq, msg->sendid);
+    msg->isread = msg->sessiontype == LOGIC_SESSION_SINGLE && logic_marks_read(marks, w->conv, w->seq, msg->sendid);
     if (logic_marks_hidden(marks, w->conv, w->seq)) {
         msg->status = STATUS_DELETED;
         msg->content.len = 0;

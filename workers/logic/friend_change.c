@@ -49,7 +49,7 @@ int friend_notify(struct logic_call *call, enum logic_notice_type type, const ch
 {
     const struct logic_notice notice = {
         .content_type = (int32_t)type,
-        .session_type = 1,
+        .session_type = LOGIC_SESSION_SINGLE,
         .send_id = send_id,
         .recv_id = recv_id,
         .tips = tips,

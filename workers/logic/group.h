@@ -16,8 +16,6 @@
 
 #include "group.pb-c.h"
 
-enum { LOGIC_ROLE_MEMBER = 20, LOGIC_ROLE_ADMIN = 60, LOGIC_ROLE_OWNER = 100 };
-enum { LOGIC_GROUP_OK = 0, LOGIC_GROUP_DISMISSED = 2, LOGIC_GROUP_MUTED = 3 };
 enum { LOGIC_JOIN_BY_ADMIN = 1, LOGIC_JOIN_INVITED, LOGIC_JOIN_SEARCH, LOGIC_JOIN_QR };
 
 /* ---- reading (group_row.c) ---- */
@@ -63,6 +61,9 @@ int logic_group_member_ids(struct logic_call *call, const char *group_id, char *
 int logic_group_members_check(struct logic_call *call, char *const *group_ids, size_t n);
 
 /* ---- who did it (group_row.c) ---- */
+
+/* A member as tips show it; for who is none (any more), its profile, without a role. */
+int logic_group_member_or_profile(struct logic_call *call, const char *group_id, char *user_id, Openim__Sdkws__GroupMemberFullInfo **out);
 
 /* The opUser of tips: op's member row; for who is no member, its profile (rest.md E; C.5 for app administrators). */
 int logic_group_op_user(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo **out);

@@ -140,7 +140,7 @@ static int receivers(struct logic_call *call, const char *group_id, char *first,
 static int tell(struct logic_call *call, int32_t type, const ProtobufCMessage *tips, char *to)
 {
     struct logic_notice notice = {
-        .content_type = type, .session_type = 1, .send_id = call->up->userid, .recv_id = to, .tips = tips};
+        .content_type = type, .session_type = LOGIC_SESSION_SINGLE, .send_id = call->up->userid, .recv_id = to, .tips = tips};
 
     return logic_notify(call, &notice);
 }

@@ -54,7 +54,7 @@ static int notify_named(struct logic_call *call, int32_t type, const struct told
 {
     struct logic_notice notice = {
         .content_type = type,
-        .session_type = 3,
+        .session_type = LOGIC_SESSION_GROUP,
         .send_id = call->up->userid,
         .recv_id = told->group->groupid,
         .tips = tips,

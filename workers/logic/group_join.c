@@ -21,25 +21,6 @@ enum { NEED_REQUEST_OR_INVITATION = 0, NEED_REQUEST = 1, NEED_NOTHING = 2 };
 
 /* ---- notices ---- */
 
-/* A member as tips show it; for who is none any more, its profile. */
-static int member_or_profile(struct logic_call *call, const char *group_id, char *user_id, Openim__Sdkws__GroupMemberFullInfo **out)
-{
-    Openim__Sdkws__UserInfo *user;
-    int rc = logic_group_member(call, group_id, user_id, out);
-
-    if (rc || *out) return rc;
-    rc = logic_users(call, &user_id, 1, &user);
-    if (rc) return rc;
-    *out = logic_new(call, &openim__sdkws__group_member_full_info__descriptor);
-    (*out)->groupid = (char *)group_id;
-    (*out)->userid = user_id;
-    if (user) {
-        (*out)->nickname = user->nickname;
-        (*out)->faceurl = user->faceurl;
-    }
-    return OIM_OK;
-}
-
 int logic_group_invited_notify(struct logic_call *call, const Openim__Sdkws__GroupInfo *group, char *const *users, size_t n, char *inviter,
                                const struct logic_version *version, enum logic_choice visible)
 {
@@ -51,7 +32,7 @@ int logic_group_invited_notify(struct logic_call *call, const Openim__Sdkws__Gro
     tips.groupmemberversionid = version->id;
     rc = logic_group_op_user(call, group->groupid, &tips.opuser);
     if (rc == OIM_OK && strcmp(inviter, call->up->userid)) {
-        rc = member_or_profile(call, group->groupid, inviter, &tips.inviteruser);
+        rc = logic_group_member_or_profile(call, group->groupid, inviter, &tips.inviteruser);
     } else {
         tips.inviteruser = tips.opuser;
     }
@@ -63,7 +44,7 @@ int logic_group_enter_notify(struct logic_call *call, const Openim__Sdkws__Group
                              const struct logic_version *version)
 {
     Openim__Sdkws__MemberEnterTips tips = OPENIM__SDKWS__MEMBER_ENTER_TIPS__INIT;
-    int rc = member_or_profile(call, group->groupid, user_id, &tips.entrantuser);
+    int rc = logic_group_member_or_profile(call, group->groupid, user_id, &tips.entrantuser);
 
     tips.group = (Openim__Sdkws__GroupInfo *)group;
     tips.operationtime = oim_now_ms();

@@ -219,25 +219,32 @@ int logic_group_admin_check(struct logic_call *call, const char *group_id, int m
     return OIM_OK;
 }
 
-int logic_group_op_user(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo **out)
+int logic_group_member_or_profile(struct logic_call *call, const char *group_id, char *user_id, Openim__Sdkws__GroupMemberFullInfo **out)
 {
-    char *op = call->up->userid;
     Openim__Sdkws__UserInfo *user;
-    int rc = logic_group_member(call, group_id, op, out);
+    int rc = logic_group_member(call, group_id, user_id, out);
 
     if (rc || *out) return rc;
-    rc = logic_users(call, &op, 1, &user);
+    rc = logic_users(call, &user_id, 1, &user);
     if (rc) return rc;
     *out = logic_new(call, &openim__sdkws__group_member_full_info__descriptor);
     (*out)->groupid = (char *)group_id;
-    (*out)->userid = op;
+    (*out)->userid = user_id;
+    member_fill(*out, user);
+    return OIM_OK;
+}
+
+int logic_group_op_user(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupMemberFullInfo **out)
+{
+    int rc = logic_group_member_or_profile(call, group_id, call->up->userid, out);
+
+    if (rc || (*out)->rolelevel) return rc; /* a member */
     if (call->admin) {
         (*out)->rolelevel = LOGIC_ROLE_ADMIN;
-        (*out)->appmangerlevel = 2;
+        (*out)->appmangerlevel = LOGIC_LEVEL_APP_ADMIN;
     } else {
-        (*out)->operatoruserid = op;
+        (*out)->operatoruserid = call->up->userid;
     }
-    member_fill(*out, user);
     return OIM_OK;
 }
 
@@ -341,7 +348,7 @@ int logic_group_notify_left(struct logic_call *call, int32_t type, const char *g
                             enum logic_choice visible, char *const *also, size_t n_also)
 {
     struct logic_notice notice = {.content_type = type,
-                                  .session_type = 3,
+                                  .session_type = LOGIC_SESSION_GROUP,
                                   .send_id = call->up->userid,
                                   .recv_id = group_id,
                                   .tips = tips,

@@ -19,6 +19,7 @@
 #include "oim_sql.h"
 
 #include "internal.pb-c.h"
+#include "protocol.h"
 
 /* What one lane owns. */
 struct logic_lane {

@@ -18,7 +18,6 @@
 
 #include <jansson.h>
 
-enum { LOGIC_SESSION_SINGLE = 1, LOGIC_SESSION_WRITE_GROUP, LOGIC_SESSION_GROUP, LOGIC_SESSION_NOTIFICATION };
 enum { LOGIC_SEQS_MAX = 10000 }; /* of one request */
 
 /* ---- message_read.c ---- */

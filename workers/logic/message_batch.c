@@ -15,12 +15,10 @@
 #define RECEIVERS_MAX 1000
 #define PAGE 500
 #define BYTES_MAX 33554432 /* of all copies together */
-#define LEVEL_APP_ADMIN 2
 #define ID_MAX 255
 
 /* The indexes are named: for a page of receivers a small table would be read whole. */
 enum verdict { UNKNOWN, SENT, SENT_SILENTLY, REFUSED };
-enum { OPT_REFUSE = 1, OPT_NO_PUSH = 2 };
 
 struct batch {
     struct logic_call *call;
@@ -43,8 +41,8 @@ static enum verdict *verdict_of(struct batch *b, const char *id)
 static void option_apply(enum verdict *v, int64_t opt)
 {
     if (v == NULL || *v == UNKNOWN || *v == REFUSED) return;
-    if (opt == OPT_REFUSE) *v = REFUSED;
-    if (opt == OPT_NO_PUSH) *v = SENT_SILENTLY;
+    if (opt == LOGIC_RECV_REFUSE) *v = REFUSED;
+    if (opt == LOGIC_RECV_NO_PUSH) *v = SENT_SILENTLY;
 }
 
 static int receivers_find(struct batch *b)
@@ -144,7 +142,7 @@ static int verify(struct batch *b)
     if (sender == NULL && !admin) return OIM_OK; /* nobody gets it */
     rc = receivers_find(b);
     if (rc || b->msg->sessiontype != LOGIC_SESSION_SINGLE) return rc;
-    if (!admin && sender->appmangerlevel < LEVEL_APP_ADMIN) {
+    if (!admin && sender->appmangerlevel < LOGIC_LEVEL_APP_ADMIN) {
         rc = blocks_apply(b);
         if (rc == OIM_OK && call->lane->app->conf.message.friend_verify) rc = friends_apply(b);
     }
@@ -166,8 +164,7 @@ static char *server_msg_id(struct batch *b, const char *id)
 
 static int send_one(struct batch *b, size_t i)
 {
-    const Openim__Internal__Uplink *up = b->call->up;
-    Openim__Internal__Uplink next = OPENIM__INTERNAL__UPLINK__INIT;
+    Openim__Internal__Uplink next = logic_uplink(b->call, OPENIM__INTERNAL__SOURCE__SERVER, false);
     Openim__Sdkws__MsgData msg = *b->msg;
 
     msg.recvid = b->ids[i];
@@ -177,12 +174,6 @@ static int send_one(struct batch *b, size_t i)
         if (msg.n_options) memcpy(msg.options, b->msg->options, msg.n_options * sizeof(*msg.options));
         logic_send_option_off(b->call, &msg, "offlinePush");
     }
-    next.version = 1;
-    next.source = OPENIM__INTERNAL__SOURCE__SERVER;
-    next.userid = up->userid;
-    next.platformid = up->platformid;
-    next.operationid = up->operationid;
-    next.receivedat = up->receivedat;
     return logic_produce_msg(b->call, &next, &msg);
 }
 

@@ -14,9 +14,6 @@
 #define CONTENT_OA 1400
 #define CONTENT_BUSINESS 2001
 #define RELIABLE 2
-#define LEVEL_OA_SENDER 2
-#define FROM_USER 100
-#define FROM_SYSTEM 200
 #define PLATFORM_ADMIN 10
 #define OPTIONS_MAX 12
 #define QUERY_MAX 4096
@@ -122,7 +119,7 @@ static void msg_fill(struct logic_body *b, Openim__Sdkws__MsgData *msg)
     msg->sessiontype = int32_of(b, "sessionType");
     msg->sendtime = logic_body_int(b, "sendTime", 0, INT64_MAX);
     msg->ex = logic_body_text(b, "ex");
-    msg->msgfrom = FROM_SYSTEM;
+    msg->msgfrom = LOGIC_FROM_SYSTEM;
     msg->createtime = up->receivedat ? up->receivedat : oim_now_ms();
     offline_push_of(b, msg);
     if (logic_body_bool(b, "isOnlineOnly")) {
@@ -163,7 +160,7 @@ static int oa_sender_check(struct logic_call *call, char *send_id)
 
     if (rc) return rc;
     if (user == NULL) return logic_fail(call, OIM_C_USER_NOTFOUND, "user %s not found", send_id);
-    if (user->appmangerlevel < LEVEL_OA_SENDER) return logic_fail(call, OIM_C_PERMISSION, "sendID is no system account");
+    if (user->appmangerlevel < LOGIC_LEVEL_APP_ADMIN) return logic_fail(call, OIM_C_PERMISSION, "sendID is no system account");
     return OIM_OK;
 }
 
@@ -213,22 +210,9 @@ int logic_send_message(struct logic_body *body, bool many, Openim__Sdkws__MsgDat
 /* With the caller's request id: the answer is the message lane's. */
 static int hand_on(struct logic_call *call, const Openim__Sdkws__MsgData *msg)
 {
-    const Openim__Internal__Uplink *up = call->up;
-    Openim__Internal__Uplink next = OPENIM__INTERNAL__UPLINK__INIT;
-    int rc;
+    Openim__Internal__Uplink next = logic_uplink(call, OPENIM__INTERNAL__SOURCE__REST, true);
+    int rc = logic_produce_msg(call, &next, msg);
 
-    next.version = 1;
-    next.gateway = up->gateway;
-    next.requestid = up->requestid;
-    next.source = OPENIM__INTERNAL__SOURCE__REST;
-    next.path = up->path;
-    next.userid = up->userid;
-    next.platformid = up->platformid;
-    next.operationid = up->operationid;
-    next.receivedat = up->receivedat;
-    next.deadline = up->deadline;
-    next.remote = up->remote;
-    rc = logic_produce_msg(call, &next, msg);
     if (rc == OIM_EPARSE) return logic_args(call, "the message is too large");
     if (rc == OIM_OK) call->answered = true;
     return rc;
@@ -402,7 +386,7 @@ static int simple_message(struct logic_body *body, Openim__Sdkws__MsgData *msg)
     msg->senderfaceurl = sender->faceurl;
     msg->senderplatformid = PLATFORM_ADMIN;
     msg->contenttype = CONTENT_MARKDOWN;
-    msg->msgfrom = FROM_USER;
+    msg->msgfrom = LOGIC_FROM_USER;
     msg->clientmsgid = logic_client_msg_id(call, msg->sendid);
     simple_content(call, msg, text);
     return OIM_OK;

@@ -152,7 +152,7 @@ static const uint8_t *push_payload(struct msg_lane *lane, const struct msg_entry
 /* The push after which the gateways know the group's members no more, if it is the last of its record. */
 static bool is_last(const struct msg_entry *e)
 {
-    return e->msg->contenttype == MSG_DISMISSED && e->up->source == OPENIM__INTERNAL__SOURCE__SERVER;
+    return e->msg->contenttype == LOGIC_N_GROUP_DISMISSED && e->up->source == OPENIM__INTERNAL__SOURCE__SERVER;
 }
 
 /* Cores that change their blacklist must not read it twice at the same time (ngx_http_openim_downlink_push.c). */
@@ -170,7 +170,7 @@ static void push(struct msg_lane *lane, const struct msg_entry *e, bool last)
     struct oim_downlink_push p = {.req = PUSH_MSG, .operation_id = e->up->operationid, .flags = e->again ? 1 : 0,
                                   .conversation_id = e->conversation_id, .seq = msg->seq};
 
-    if (msg->sessiontype == MSG_GROUP) {
+    if (msg->sessiontype == LOGIC_SESSION_GROUP) {
         p.group_id = msg->groupid;
         p.user_ids = (const char *const *)e->up->alsouserids;
         p.n_users = e->up->source == OPENIM__INTERNAL__SOURCE__SERVER ? e->up->n_alsouserids : 0;

@@ -66,9 +66,9 @@ char *msg_conversation_id(struct oim_arena *a, const Openim__Sdkws__MsgData *msg
         second = msg->sendid;
     }
     switch (msg->sessiontype) {
-    case MSG_SINGLE: return oim_arena_printf(a, "%s_%s_%s", notification ? "n" : "si", first, second);
-    case MSG_GROUP: return oim_arena_printf(a, "%s_%s", notification ? "n" : "sg", msg->groupid);
-    case MSG_NOTIFICATION: return oim_arena_printf(a, "%s_%s_%s", notification ? "n" : "sn", first, second);
+    case LOGIC_SESSION_SINGLE: return oim_arena_printf(a, "%s_%s_%s", notification ? "n" : "si", first, second);
+    case LOGIC_SESSION_GROUP: return oim_arena_printf(a, "%s_%s", notification ? "n" : "sg", msg->groupid);
+    case LOGIC_SESSION_NOTIFICATION: return oim_arena_printf(a, "%s_%s_%s", notification ? "n" : "sn", first, second);
     default: return NULL;
     }
 }

@@ -3,6 +3,7 @@
 #define OIM_MSG_OPTIONS_H
 
 #include "oim_arena.h"
+#include "protocol.h"
 #include "sdkws.pb-c.h"
 
 #include <stdbool.h>
@@ -14,8 +15,7 @@
 #define MSG_OPT_SEND_MSG "isSendMsg"
 #define MSG_OPT_UNREAD_COUNT "unreadCount"
 
-enum { MSG_SINGLE = 1, MSG_WRITE_GROUP = 2, MSG_GROUP = 3, MSG_NOTIFICATION = 4 };
-enum { MSG_AT = 106, MSG_QUIT = 1504, MSG_KICKED = 1508, MSG_DISMISSED = 1511 };
+enum { MSG_AT = 106 };
 enum { MSG_TYPING = 113, MSG_REVOKE_OLD = 111, MSG_OA = 1400, MSG_READ_RECEIPT = 2200, MSG_SYSTEM_FIRST = 1000, MSG_SYSTEM_LAST = 5000 };
 
 bool msg_option(const Openim__Sdkws__MsgData *msg, const char *key); /* absent is true */

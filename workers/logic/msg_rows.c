@@ -32,7 +32,7 @@ static void rows_of(const struct msg_entry *entry, struct logic_conv_key *rows, 
 {
     const Openim__Sdkws__MsgData *msg = entry->msg;
 
-    if (msg->sessiontype == MSG_NOTIFICATION) {
+    if (msg->sessiontype == LOGIC_SESSION_NOTIFICATION) {
         row_add(rows, n, entry, msg->recvid, msg->sendid);
         return;
     }
@@ -153,7 +153,7 @@ int msg_conv_rows(struct msg_lane *lane, struct msg_entry **entries, size_t n)
     int err = OIM_OK;
 
     for (size_t i = 0; i < n && err == OIM_OK; i++) {
-        if (entries[i]->msg->sessiontype == MSG_GROUP) {
+        if (entries[i]->msg->sessiontype == LOGIC_SESSION_GROUP) {
             err = group_rows(lane, entries[i]);
         } else {
             rows_of(entries[i], rows, &count);

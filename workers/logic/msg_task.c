@@ -5,7 +5,7 @@
  */
 #include "msg.h"
 #include "msg_options.h"
-#include "rpc.h"
+#include "notify.h"
 
 #include <string.h>
 
@@ -78,13 +78,13 @@ void msg_task(struct msg_lane *lane, const struct msg_entry *entry)
 {
     const Openim__Sdkws__MsgData *msg = entry->msg;
 
-    if (msg->sessiontype != MSG_GROUP || !entry->chat) return;
+    if (msg->sessiontype != LOGIC_SESSION_GROUP || !entry->chat) return;
     switch (msg->contenttype) {
     case MSG_AT:
         if (msg->n_atuseridlist) at(lane, entry);
         break;
-    case MSG_QUIT:
-    case MSG_KICKED:
+    case LOGIC_N_MEMBER_QUIT:
+    case LOGIC_N_MEMBER_KICKED:
         if (entry->up->source == OPENIM__INTERNAL__SOURCE__SERVER && entry->up->n_alsouserids) left(lane, entry);
         break;
     default: break;

@@ -18,9 +18,6 @@
 #define ID_MAX 255
 #define OPTIONS_MAX 64 /* there are twelve */
 
-enum { LEVEL_APP_ADMIN = 2 };
-enum { OPT_REFUSE = 1, OPT_NO_PUSH = 2 };
-
 void msg_refuse(struct msg_entry *entry, int code, const char *dlt)
 {
     entry->outcome = MSG_REFUSED;
@@ -64,11 +61,11 @@ static void form(struct msg_lane *lane, struct msg_entry *entry)
         msg_refuse(entry, OIM_C_ARGS, "sendID is empty");
     } else if (msg->content.len == 0) {
         msg_refuse(entry, OIM_C_ARGS, "content is empty");
-    } else if (oa != (msg->sessiontype == MSG_NOTIFICATION)) {
+    } else if (oa != (msg->sessiontype == LOGIC_SESSION_NOTIFICATION)) {
         msg_refuse(entry, OIM_C_ARGS, "contentType 1400 and sessionType 4 go together");
     } else if (!is_server(entry) && strcmp(msg->sendid, entry->up->userid) && !oim_conf_is_admin(conf, entry->up->userid)) {
         msg_refuse(entry, OIM_C_PERMISSION, "sendID is not the connected user");
-    } else if (msg->sessiontype != MSG_SINGLE && msg->sessiontype != MSG_GROUP && msg->sessiontype != MSG_NOTIFICATION) {
+    } else if (msg->sessiontype != LOGIC_SESSION_SINGLE && msg->sessiontype != LOGIC_SESSION_GROUP && msg->sessiontype != LOGIC_SESSION_NOTIFICATION) {
         msg_refuse(entry, OIM_C_ARGS, "sessionType is not 1, 3 or 4");
     } else if (entry->up->source == OPENIM__INTERNAL__SOURCE__WS && !oim_conf_is_admin(conf, entry->up->userid) && is_system(msg)) {
         msg_refuse(entry, OIM_C_PERMISSION, "contentType is the system's");
@@ -304,8 +301,8 @@ static const struct logic_user *user_or_refuse(struct msg_lane *lane, const stru
 
 static void receive_option(struct msg_entry *entry, int opt)
 {
-    if (opt == OPT_REFUSE) msg_refuse(entry, OIM_C_ARGS, "the receiver takes no messages");
-    if (opt == OPT_NO_PUSH) msg_option_set(entry->turn->arena, entry->msg, MSG_OPT_OFFLINE_PUSH, false);
+    if (opt == LOGIC_RECV_REFUSE) msg_refuse(entry, OIM_C_ARGS, "the receiver takes no messages");
+    if (opt == LOGIC_RECV_NO_PUSH) msg_option_set(entry->turn->arena, entry->msg, MSG_OPT_OFFLINE_PUSH, false);
 }
 
 /* messages.md 3.1 */
@@ -326,7 +323,7 @@ static void decide_single(struct msg_lane *lane, const struct need *need, struct
         msg_refuse(entry, OIM_C_INTERNAL, "store unavailable");
         return;
     }
-    if (sender && sender->level < LEVEL_APP_ADMIN) {
+    if (sender && sender->level < LOGIC_LEVEL_APP_ADMIN) {
         if (relation->blocked) {
             msg_refuse(entry, OIM_C_BLOCKED, NULL);
             return;
@@ -339,7 +336,7 @@ static void decide_single(struct msg_lane *lane, const struct need *need, struct
     if (!entry->chat) return;
     receive_option(entry, receiver->recv_opt);
     if (entry->outcome == MSG_REFUSED || receiver->recv_opt != 0) return;
-    if (relation->recv_opt != OPT_REFUSE || msg->contenttype != MSG_READ_RECEIPT) receive_option(entry, relation->recv_opt);
+    if (relation->recv_opt != LOGIC_RECV_REFUSE || msg->contenttype != MSG_READ_RECEIPT) receive_option(entry, relation->recv_opt);
 }
 
 /* messages.md 3.3: an account of level 2 or more may write, nobody else (16, item 9). */
@@ -349,7 +346,7 @@ static void decide_notification(struct msg_lane *lane, const struct need *need, 
 
     if (entry->admin) return;
     sender = user_or_refuse(lane, need, entry, entry->msg->sendid);
-    if (sender && sender->level < LEVEL_APP_ADMIN) msg_refuse(entry, OIM_C_PERMISSION, "the sender is no notification account");
+    if (sender && sender->level < LOGIC_LEVEL_APP_ADMIN) msg_refuse(entry, OIM_C_PERMISSION, "the sender is no notification account");
     if (sender && entry->outcome != MSG_REFUSED) user_or_refuse(lane, need, entry, entry->msg->recvid);
 }
 
@@ -362,17 +359,17 @@ void msg_verify_batch(struct msg_lane *lane, struct msg_entry **entries, size_t 
     for (size_t i = 0; i < n; i++) {
         struct msg_entry *entry = entries[i];
 
-        if (is_server(entry) || entry->msg->sessiontype == MSG_GROUP) continue;
+        if (is_server(entry) || entry->msg->sessiontype == LOGIC_SESSION_GROUP) continue;
         need_user(lane, &need, entry->msg->sendid);
         need_user(lane, &need, entry->msg->recvid);
-        if (entry->msg->sessiontype == MSG_SINGLE) need_pair(lane, &need, entry);
+        if (entry->msg->sessiontype == LOGIC_SESSION_SINGLE) need_pair(lane, &need, entry);
     }
     need.failed = load_users(lane, &need) != OIM_OK || load_relations(lane, &need) != OIM_OK;
     for (size_t i = 0; i < n; i++) {
         if (is_server(entries[i])) continue;
         switch (entries[i]->msg->sessiontype) {
-        case MSG_SINGLE: decide_single(lane, &need, entries[i]); break;
-        case MSG_NOTIFICATION: decide_notification(lane, &need, entries[i]); break;
+        case LOGIC_SESSION_SINGLE: decide_single(lane, &need, entries[i]); break;
+        case LOGIC_SESSION_NOTIFICATION: decide_notification(lane, &need, entries[i]); break;
         default: break; /* groups */
         }
     }

@@ -9,9 +9,6 @@
 
 #include <string.h>
 
-enum { ROLE_OWNER = 100, ROLE_ADMIN = 60 };
-enum { GROUP_DISMISSED = 2, GROUP_MUTED = 3 };
-
 /* A group and one who writes to it, as the store says. */
 struct writer {
     char *group_id, *user_id;
@@ -28,11 +25,11 @@ struct writers {
 /* 0, or why not. */
 static int refusal(const struct msg_entry *entry, const struct logic_member *m)
 {
-    if (m->status == GROUP_DISMISSED) return OIM_C_DISMISSED;
-    if (entry->admin || m->role == ROLE_OWNER) return 0;
+    if (m->status == LOGIC_GROUP_DISMISSED) return OIM_C_DISMISSED;
+    if (entry->admin || m->role == LOGIC_ROLE_OWNER) return 0;
     if (m->role == 0) return OIM_C_NOT_IN_GROUP;
     if (m->mute_end >= oim_now_ms()) return OIM_C_MUTED_MEMBER;
-    return m->status == GROUP_MUTED && m->role != ROLE_ADMIN ? OIM_C_MUTED_GROUP : 0;
+    return m->status == LOGIC_GROUP_MUTED && m->role != LOGIC_ROLE_ADMIN ? OIM_C_MUTED_GROUP : 0;
 }
 
 static struct writer *writer_find(const struct writers *w, const char *group_id, const char *user_id)
@@ -45,7 +42,7 @@ static struct writer *writer_find(const struct writers *w, const char *group_id,
 
 static bool is_ours(const struct msg_entry *entry)
 {
-    return entry->up->source != OPENIM__INTERNAL__SOURCE__SERVER && entry->outcome != MSG_REFUSED && entry->msg->sessiontype == MSG_GROUP;
+    return entry->up->source != OPENIM__INTERNAL__SOURCE__SERVER && entry->outcome != MSG_REFUSED && entry->msg->sessiontype == LOGIC_SESSION_GROUP;
 }
 
 /* A refusal is never taken from the cache: who has just joined is not kept out by a letter that is late. */

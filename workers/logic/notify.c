@@ -11,8 +11,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FROM_SYSTEM 200
-#define SESSION_GROUP 3
 
 /* All options of a notification; what is named here and not set below is false (messages.md 11.2). */
 static const char *const options[] = {
@@ -128,17 +126,17 @@ int logic_produce_msg(struct logic_call *call, Openim__Internal__Uplink *up, con
 int logic_notify(struct logic_call *call, const struct logic_notice *notice)
 {
     Openim__Sdkws__MsgData *msg = logic_new(call, &openim__sdkws__msg_data__descriptor);
-    Openim__Internal__Uplink up = OPENIM__INTERNAL__UPLINK__INIT;
+    Openim__Internal__Uplink up = logic_uplink(call, OPENIM__INTERNAL__SOURCE__SERVER, notice->answer);
     int rc;
 
     msg->sendid = (char *)notice->send_id;
     msg->recvid = (char *)notice->recv_id;
-    if (notice->session_type == SESSION_GROUP) msg->groupid = (char *)notice->recv_id;
+    if (notice->session_type == LOGIC_SESSION_GROUP) msg->groupid = (char *)notice->recv_id;
     if (notice->sender_name) msg->sendernickname = (char *)notice->sender_name;
     if (notice->sender_face) msg->senderfaceurl = (char *)notice->sender_face;
     msg->sessiontype = notice->session_type;
     msg->contenttype = notice->content_type;
-    msg->msgfrom = FROM_SYSTEM;
+    msg->msgfrom = LOGIC_FROM_SYSTEM;
     msg->createtime = call->up->receivedat ? call->up->receivedat : oim_now_ms();
     msg->clientmsgid = logic_client_msg_id(call, oim_arena_printf(call->lane->arena, "%d/%s/%s/%u", notice->content_type, notice->send_id,
                                                                   notice->recv_id, call->notices++));
@@ -146,20 +144,8 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
     offline_push_fill(call, notice, msg);
     content_fill(call, notice, msg);
 
-    up.version = 1;
-    up.source = OPENIM__INTERNAL__SOURCE__SERVER;
-    up.userid = call->up->userid;
-    up.platformid = call->up->platformid;
-    up.operationid = call->up->operationid;
-    up.receivedat = call->up->receivedat;
     up.alsouserids = (char **)notice->also;
     up.n_alsouserids = notice->n_also;
-    if (notice->answer) {
-        up.gateway = call->up->gateway;
-        up.requestid = call->up->requestid;
-        up.path = call->up->path;
-        up.deadline = call->up->deadline;
-    }
     rc = logic_produce_msg(call, &up, msg);
     if (rc == OIM_OK && notice->answer) call->answered = true;
     return rc;

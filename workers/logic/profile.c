@@ -13,7 +13,6 @@
 #define PATH "/internal/profile"
 #define GROUPS_PIECE 100 /* each is a notice of some kilobytes in the transaction */
 #define FRIENDS_PIECE 500
-#define APP_ADMIN 2 /* appMangerLevel */
 
 enum { PHASE_GROUPS, PHASE_FRIENDS };
 
@@ -30,7 +29,7 @@ static int profile_notify(struct logic_call *call, char *user_id)
     Openim__Sdkws__UserInfoUpdatedTips *tips = logic_new(call, &openim__sdkws__user_info_updated_tips__descriptor);
     struct logic_notice notice = {
         .content_type = LOGIC_N_USER_INFO,
-        .session_type = 1,
+        .session_type = LOGIC_SESSION_SINGLE,
         .send_id = call->up->userid,
         .recv_id = user_id,
         .tips = &tips->base,
@@ -142,7 +141,7 @@ static int friends_piece(struct logic_call *call, char *user_id, char *op, const
     Openim__Sdkws__UserInfoUpdatedTips *tips = logic_new(call, &openim__sdkws__user_info_updated_tips__descriptor);
     struct logic_notice notice = {
         .content_type = LOGIC_N_FRIEND_INFO,
-        .session_type = 1,
+        .session_type = LOGIC_SESSION_SINGLE,
         .send_id = op,
         .tips = &tips->base,
     };
@@ -174,7 +173,7 @@ static Openim__Sdkws__GroupMemberFullInfo *op_user(struct logic_call *call, cons
     m->nickname = op->nickname;
     m->faceurl = op->faceurl;
     m->rolelevel = LOGIC_ROLE_ADMIN;
-    m->appmangerlevel = APP_ADMIN;
+    m->appmangerlevel = LOGIC_LEVEL_APP_ADMIN;
     return m;
 }
 

@@ -64,6 +64,9 @@ int logic_internal(struct logic_call *call, int err);
 /* All strings, at any depth, are UTF-8; protobuf-c does not look. */
 bool logic_utf8(const ProtobufCMessage *msg);
 
+/* The beginning of a record that follows from this request, without a payload. answer: whoever handles it answers the request. */
+Openim__Internal__Uplink logic_uplink(const struct logic_call *call, Openim__Internal__Source source, bool answer);
+
 /* 32 hex digits that only this request, and this part of it, has: the same when its record is handled again. */
 char *logic_client_msg_id(struct logic_call *call, const char *part);
 
