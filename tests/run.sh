@@ -13,7 +13,7 @@ cd "$ROOT" || exit 2
 env=$(./build.sh env) && eval "$env" || exit 2
 
 # killed parts; `tests/fault/fault.sh` alone adds what takes longer to stage (a paused owner, everything at once)
-FAULTS='nothing logic archive nginx-worker nginx-reload kafka redis redis-wiped mariadb mongo postgres started-first changes-logic changes-mariadb'
+FAULTS='nothing logic archive nginx-worker nginx-reload kafka redis redis-wiped mariadb mongo postgres started-first changes-logic changes-mariadb changes-frozen'
 SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
 # what the database server complained of before is not of this run

@@ -124,6 +124,16 @@ def paused_logic(_):
         second.wait()
 
 
+def frozen_mariadb(_, times=5):
+    """MariaDB hangs longer than anybody waits for it: commits that clients gave up are done when it wakes up."""
+    pid = pid_of("mariadb")
+    for _ in range(times):
+        kill(pid, signal.SIGSTOP)
+        time.sleep(6)                       # mysql.timeout_ms and every second try are over
+        kill(pid, signal.SIGCONT)
+        time.sleep(0.1)                     # some changes more, then again
+
+
 def behind(_):
     """Redis loses its data and logic dies while the archive is behind: seqs go on where openim.stored ends."""
     archive = pid_of("archive")
@@ -215,6 +225,7 @@ FAULTS = {
 CHANGES = {
     "changes-logic": FAULTS["logic"],
     "changes-mariadb": FAULTS["mariadb"],
+    "changes-frozen": frozen_mariadb,
 }
 
 # Seconds until everybody is served again after the repair. A worker that starts again gets its partitions at once: Kafka's session

@@ -162,18 +162,35 @@ static const uint8_t *request_id(struct logic_call *call)
     return id;
 }
 
+#define LOG_READ "SELECT done FROM request_log WHERE request_id = ?"
+
 /* NULL in *done: this record has changed nothing yet. */
-static int log_find(struct logic_call *call, const uint8_t *id, Openim__Internal__Done **done)
+static int log_find(struct logic_call *call, const char *sql, const uint8_t *id, Openim__Internal__Done **done)
 {
     struct oim_sql_value args[] = {oim_sql_blob(id, 16)};
     struct oim_sql_rows rows = {0};
-    int rc = oim_sql_exec(call->lane->db, call->lane->arena, "SELECT done FROM request_log WHERE request_id = ?", args, 1, &rows, NULL);
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 1, &rows, NULL);
 
     *done = NULL;
     if (rc || rows.n == 0) return rc;
     const struct oim_sql_value *cell = oim_sql_cell(&rows, 0, 0);
     *done = openim__internal__done__unpack(oim_arena_pb(call->lane->arena), cell->len, cell->p);
     return *done ? OIM_OK : OIM_EFATAL;
+}
+
+/* What became of a COMMIT without an answer: waits for MySQL as long as it takes, and for the lock of a commit that is still under way
+ * there. OIM_EFATAL at stop: the record must come again. */
+static int log_settle(struct logic_call *call, const uint8_t *id, Openim__Internal__Done **done)
+{
+    int rc;
+
+    while ((rc = log_find(call, LOG_READ " FOR UPDATE", id, done)) != OIM_OK && rc != OIM_EFATAL) {
+        if (call->lane->app->stop) break;
+        usleep(RETRY_MS * 1000);
+    }
+    if (rc == OIM_OK) return OIM_OK;
+    call->lane->broken = true;
+    return OIM_EFATAL;
 }
 
 static int log_write(struct logic_call *call, const uint8_t *id, const Openim__Internal__Done *done)
@@ -265,12 +282,14 @@ static int follow(struct logic_call *call, const Openim__Internal__Done *done)
 
 /* ---- the transaction ---- */
 
+/* unsure: nobody knows whether it was committed. */
 static int attempt(struct logic_call *call, const struct logic_route *route, const ProtobufCMessage *req, ProtobufCMessage *res,
-                   const uint8_t *id, Openim__Internal__Done *done)
+                   const uint8_t *id, Openim__Internal__Done *done, bool *unsure)
 {
     struct logic_change change = {.done = OPENIM__INTERNAL__DONE__INIT};
     int rc = oim_sql_begin(call->lane->db);
 
+    *unsure = false;
     call->change = &change;
     call->notices = 0;
     if (rc == OIM_OK) rc = route->handle(call, req, res);
@@ -279,29 +298,42 @@ static int attempt(struct logic_call *call, const struct logic_route *route, con
         reply_keep(call, res, &change.done);
         rc = log_write(call, id, &change.done);
     }
-    if (rc == OIM_OK) rc = oim_sql_commit(call->lane->db);
+    if (rc == OIM_OK) {
+        rc = oim_sql_commit(call->lane->db);
+        *unsure = rc != OIM_OK && rc != OIM_ECONFLICT;
+    }
     if (rc != OIM_OK) oim_sql_rollback(call->lane->db);
     *done = change.done;
     return rc;
+}
+
+static int repeat(struct logic_call *call, const Openim__Internal__Done *done, ProtobufCMessage *res)
+{
+    int rc = reply_repeat(call, done, res);
+
+    call->fail = (struct oim_fail){0};
+    return rc ? rc : follow(call, done);
 }
 
 int logic_change_run(struct logic_call *call, const struct logic_route *route, const ProtobufCMessage *req, ProtobufCMessage *res)
 {
     const uint8_t *id = request_id(call);
     Openim__Internal__Done *before, done;
-    int rc = log_find(call, id, &before);
+    bool unsure = false;
+    int rc = log_find(call, LOG_READ, id, &before), known;
 
     if (rc) return rc;
-    if (before) {
-        rc = reply_repeat(call, before, res);
-        return rc ? rc : follow(call, before);
-    }
+    if (before) return repeat(call, before, res);
     for (int i = 0; i < ATTEMPTS; i++) {
         if (i && res) route->res->message_init(res);
         call->bare = call->answered = false;
         oim_buf_reset(call->res_json);
-        rc = attempt(call, route, req, res, id, &done);
+        rc = attempt(call, route, req, res, id, &done, &unsure);
         if (rc != OIM_ECONFLICT) break;
     }
-    return rc ? rc : follow(call, &done);
+    if (rc == OIM_OK) return follow(call, &done);
+    /* refused: perhaps by what this very record did, in a commit of its dead owner that was under way at the first look */
+    known = unsure ? log_settle(call, id, &before) : log_find(call, LOG_READ, id, &before);
+    if (known == OIM_EFATAL) return known;
+    return known == OIM_OK && before ? repeat(call, before, res) : rc;
 }
