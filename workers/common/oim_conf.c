@@ -66,6 +66,7 @@ static const struct setting settings[] = {
     I(logic, msg_lanes, "1", 1, 32, "threads that take messages"),
     I(logic, rpc_lanes, "2", 1, 32, "threads that answer all other requests"),
     I(logic, inflight, "2000", 10, 100000, "messages of a lane that wait for Kafka at most"),
+    I(logic, row_cache_mb, "32", 0, 16384, "profiles and group members that are kept in memory, MiB"),
     I(archive, lanes, "1", 1, 32, "threads that write history"),
     I(archive, batch, "1000", 1, 10000, "records of a transaction at most"),
     I(archive, linger_ms, "200", 0, 5000, "how long a transaction waits for more records"),

@@ -19,7 +19,7 @@ struct oim_conf {
     struct { char *address, *password; int db; int timeout_ms; } redis;  /* host:port or unix:/path */
     struct { char *address, *user, *password, *database, *schema_dir; int timeout_ms; } mysql;
     struct { char *uri, *database; int timeout_ms; } mongo;
-    struct { int msg_lanes, rpc_lanes; int inflight; } logic;
+    struct { int msg_lanes, rpc_lanes; int inflight, row_cache_mb; } logic;
     struct { int lanes, batch, linger_ms; } archive;
     struct { int hot_seconds, retain_days, dedup_entries; bool friend_verify; int max_bytes; } message;
     struct { char *language, *file; } notification;

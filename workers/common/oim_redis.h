@@ -42,9 +42,13 @@ void oim_redis_reset(struct oim_redis *rds);
 unsigned oim_redis_generation(const struct oim_redis *rds); /* grows with every connection made */
 int64_t oim_redis_connected_at(const struct oim_redis *rds); /* oim_mono_ms() of the connection, 0: there is none */
 
-/* Subscribes and calls message for each one, from the calling thread, until *stop; connects again by itself. data NULL: the subscription
- * begins or ended, messages may have been missed. */
-void oim_redis_subscribe(const struct oim_conf *conf, const char *channel, const volatile bool *stop,
-                         void (*message)(void *arg, const char *data, size_t len), void *arg);
+/* Subscribes and calls message for each one, from the calling thread, until *stop; connects again by itself. hearing: messages arrive from
+ * now on, or no more; what came in between is not known. */
+struct oim_redis_ear {
+    void (*message)(void *arg, const char *data, size_t len);
+    void (*hearing)(void *arg, bool on);
+    void *arg;
+};
+void oim_redis_subscribe(const struct oim_conf *conf, const char *channel, const volatile bool *stop, const struct oim_redis_ear *ear);
 
 #endif

@@ -47,39 +47,47 @@ static redisContext *connect_to(const struct oim_conf *conf)
     return ctx;
 }
 
-/* Reads until the connection breaks or *stop. */
-static void listen_on(redisContext *ctx, const volatile bool *stop, void (*message)(void *arg, const char *data, size_t len), void *arg)
+/* A message, or Redis's word that the subscription is made: nothing that is published after it is missed. */
+static void heard(const redisReply *reply, const struct oim_redis_ear *ear, bool *hearing)
 {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || reply->element[0]->type != REDIS_REPLY_STRING) return;
+    if (strcmp(reply->element[0]->str, "subscribe") == 0 && !*hearing) {
+        *hearing = true;
+        ear->hearing(ear->arg, true);
+    } else if (strcmp(reply->element[0]->str, "message") == 0) {
+        ear->message(ear->arg, reply->element[2]->str, reply->element[2]->len);
+    }
+}
+
+/* Reads until the connection breaks or *stop. */
+static void listen_on(redisContext *ctx, const volatile bool *stop, const struct oim_redis_ear *ear)
+{
+    bool hearing = false;
+
     redisSetTimeout(ctx, (struct timeval){.tv_usec = TICK_MS * 1000});
     if (ctx->connection_type == REDIS_CONN_TCP) redisEnableKeepAlive(ctx); /* an error on a unix socket */
     while (!*stop) {
         redisReply *reply;
 
         if (redisGetReply(ctx, (void **)&reply) != REDIS_OK) {
-            if (ctx->err != REDIS_ERR_IO || (errno != EAGAIN && errno != EINTR)) return;
+            if (ctx->err != REDIS_ERR_IO || (errno != EAGAIN && errno != EINTR)) break;
             ctx->err = 0; /* only the tick */
             ctx->errstr[0] = '\0';
             continue;
         }
-        if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 && strcmp(reply->element[0]->str, "message") == 0) {
-            message(arg, reply->element[2]->str, reply->element[2]->len);
-        }
+        heard(reply, ear, &hearing);
         freeReplyObject(reply);
     }
+    if (hearing) ear->hearing(ear->arg, false);
 }
 
-void oim_redis_subscribe(const struct oim_conf *conf, const char *channel, const volatile bool *stop,
-                         void (*message)(void *arg, const char *data, size_t len), void *arg)
+void oim_redis_subscribe(const struct oim_conf *conf, const char *channel, const volatile bool *stop, const struct oim_redis_ear *ear)
 {
     while (!*stop) {
         redisContext *ctx = connect_to(conf);
 
-        if (ctx && redisAppendCommand(ctx, "SUBSCRIBE %s", channel) == REDIS_OK) {
-            message(arg, NULL, 0); /* whatever came before is unknown */
-            listen_on(ctx, stop, message, arg);
-        }
+        if (ctx && redisAppendCommand(ctx, "SUBSCRIBE %s", channel) == REDIS_OK) listen_on(ctx, stop, ear);
         if (ctx) redisFree(ctx);
-        message(arg, NULL, 0);
         if (!*stop) nanosleep(&(struct timespec){.tv_nsec = TICK_MS * 1000000}, NULL);
     }
 }

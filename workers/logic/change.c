@@ -7,6 +7,8 @@
  */
 #include "change.h"
 
+#include "row_cache.h"
+
 #include "oim_hash.h"
 #include "oim_log.h"
 
@@ -38,14 +40,9 @@ static void *grown(struct oim_arena *a, void *list, size_t n, size_t *cap)
     return more;
 }
 
-static bool is_drop(const char *letter)
-{
-    return strncmp(letter, DROP, sizeof(DROP) - 1) == 0;
-}
-
 static void letter_publish(struct logic_call *call, const char *letter)
 {
-    if (is_drop(letter)) {
+    if (strncmp(letter, DROP, sizeof(DROP) - 1) == 0) {
         oim_redis_add(call->lane->rds, "DEL %s", letter + sizeof(DROP) - 1);
     } else {
         oim_redis_add(call->lane->rds, "PUBLISH oim:cache %s", letter);
@@ -57,13 +54,6 @@ void logic_changed(struct logic_call *call, const char *kind, const char *id)
     struct logic_change *change = call->change;
     char *letter = oim_arena_printf(call->lane->arena, "%s:%s", kind, id);
 
-    if (change == NULL) {
-        oim_redis_reset(call->lane->rds);
-        letter_publish(call, letter);
-        oim_redis_run(call->lane->rds);
-        oim_redis_reset(call->lane->rds);
-        return;
-    }
     change->done.letters = grown(call->lane->arena, change->done.letters, change->done.n_letters, &change->cap_letters);
     change->done.letters[change->done.n_letters++] = letter;
 }
@@ -239,26 +229,22 @@ static int reply_repeat(struct logic_call *call, const Openim__Internal__Done *d
 
 /* ---- what follows the commit ---- */
 
-/* A cache that cannot be told (Redis away) must not fail the call: caches start empty when they come back to Redis. A copy in Redis
- * itself stays there: it has to go. OIM_EUNAVAIL only at stop. */
+/* Waits for Redis as long as it takes: the answer goes the same way. OIM_EUNAVAIL only at stop. */
 static int letters_send(struct logic_call *call, const Openim__Internal__Done *done)
 {
-    bool drops = false;
-    int rc;
+    int rc = OIM_OK;
 
-    if (done->n_letters == 0) return OIM_OK;
-    for (;;) {
+    for (size_t i = 0; i < done->n_letters; i++) logic_row_cache_letter(done->letters[i], strlen(done->letters[i]));
+    while (done->n_letters) {
         oim_redis_reset(call->lane->rds);
-        for (size_t i = 0; i < done->n_letters; i++) {
-            letter_publish(call, done->letters[i]);
-            drops |= is_drop(done->letters[i]);
-        }
+        for (size_t i = 0; i < done->n_letters; i++) letter_publish(call, done->letters[i]);
         rc = oim_redis_run(call->lane->rds);
         oim_redis_reset(call->lane->rds);
-        if (rc == OIM_OK || !drops) return OIM_OK;
+        if (rc == OIM_OK) break;
         if (call->lane->app->stop) return OIM_EUNAVAIL;
         usleep(RETRY_MS * 1000);
     }
+    return rc;
 }
 
 /* Gateways know who is in the group before its notices are in the log. */

@@ -6,7 +6,7 @@
  *
  *   begin -> handler -> request_log -> commit -> letters, groups -> notices, tasks -> reply
  *
- * rpc_lane.c calls logic_change_run; handlers use the rest. Outside LOGIC_TX notices leave at once and letters are published at once.
+ * rpc_lane.c calls logic_change_run; handlers of LOGIC_TX routes use the rest. Outside LOGIC_TX there are only records, which leave at once.
  */
 #ifndef OIM_LOGIC_CHANGE_H
 #define OIM_LOGIC_CHANGE_H
@@ -18,7 +18,8 @@ struct logic_change;
 /* Runs the handler of a LOGIC_TX route. OIM_OK, OIM_EFAIL or a retriable code; res is filled in. */
 int logic_change_run(struct logic_call *call, const struct logic_route *route, const ProtobufCMessage *req, ProtobufCMessage *res);
 
-/* A letter to the caches of all processes: kind and id as in logic_cache.h. */
+/* A letter to the caches of all processes. kind: user, black, friend (id = the owner), conv (id = the owner, may be followed by ":" and the
+ * conversation), group. */
 void logic_changed(struct logic_call *call, const char *kind, const char *id);
 
 /* A copy in Redis of rows that this transaction changes: deleted after the commit, before anything else is told, however long Redis is away. */

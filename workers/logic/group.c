@@ -30,18 +30,6 @@ int logic_groups_found(struct logic_call *call, char *const *ids, size_t n_ids, 
     return rc;
 }
 
-int logic_group_members_found(struct logic_call *call, const char *group_id, char *const *ids, size_t n_ids,
-                              Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n)
-{
-    struct oim_sql_value args[] = {oim_sql_text(group_id)};
-    struct oim_sql_rows rows;
-    int rc;
-
-    rc = logic_sql_in(call->lane, "SELECT " LOGIC_MEMBER_COLUMNS " FROM group_members WHERE group_id = ? AND user_id IN", args, 1,
-                      logic_text_values(call->lane->arena, ids, n_ids), n_ids, ORDER, &rows);
-    return rc ? rc : logic_group_members_of_rows(call, &rows, out, n);
-}
-
 /* The first column of what sql selects for one id. */
 static int ids_of(struct logic_call *call, const char *sql, const char *id, char ***ids, size_t *n)
 {
@@ -280,60 +268,65 @@ static int get_group_members_info(struct logic_call *call, const ProtobufCMessag
 {
     const Openim__Group__GetGroupMembersInfoReq *req = (const void *)req_;
     Openim__Group__GetGroupMembersInfoResp *res = (void *)res_;
+    uint64_t stamp;
     int rc;
 
     if (req->groupid[0] == '\0') return logic_args(call, "groupID is empty");
     rc = logic_check_ids(call, "userIDs", req->userids, req->n_userids, false);
-    if (rc == OIM_OK) rc = logic_group_member_check(call, req->groupid);
-    return rc ? rc : logic_group_members_found(call, req->groupid, req->userids, req->n_userids, &res->members, &res->n_members);
+    if (rc == OIM_OK) rc = logic_group_member_check(call, req->groupid, &stamp);
+    if (rc) return rc;
+    return logic_group_members_at(call, req->groupid, stamp, req->userids, req->n_userids, LOGIC_BY_ROLE, &res->members, &res->n_members);
 }
 
-/* One page: its keys come from the index alone, so that a far page costs no rows that are not shown. */
-#define PAGE_OF(where)                                                                                                               \
-    "SELECT " LOGIC_MEMBER_COLUMNS " FROM group_members JOIN (SELECT group_id AS page_group, user_id AS page_user FROM group_members"  \
-    " WHERE group_id = ?" where ORDER " LIMIT ? OFFSET ?) page ON group_id = page_group AND user_id = page_user" ORDER
-
-static int members_page(struct logic_call *call, const char *group_id, const char *keyword, const struct logic_page *page,
-                        Openim__Group__GetGroupMemberListResp *res)
+/* Those of one page whose name in the group holds the keyword. Its keys come from the index alone, so that a far page costs no rows that
+ * are not shown. */
+static int members_named(struct logic_call *call, const char *group_id, const char *keyword, const struct logic_page *page,
+                         Openim__Group__GetGroupMemberListResp *res)
 {
-    static const char count[] = "SELECT member_count FROM chat_groups WHERE group_id = ?";
-    static const char count_named[] = "SELECT COUNT(*) FROM group_members WHERE group_id = ? AND INSTR(nickname, ?) > 0";
-    size_t named = keyword[0] != '\0';
-    struct oim_sql_value args[4] = {oim_sql_text(group_id), oim_sql_text(keyword)};
+    static const char count[] = "SELECT COUNT(*) FROM group_members WHERE group_id = ? AND INSTR(nickname, ?) > 0";
+    static const char sql[] =
+        "SELECT " LOGIC_MEMBER_COLUMNS " FROM group_members JOIN (SELECT group_id AS page_group, user_id AS page_user FROM group_members"
+        " WHERE group_id = ? AND INSTR(nickname, ?) > 0" ORDER " LIMIT ? OFFSET ?) page ON group_id = page_group AND user_id = page_user" ORDER;
+    struct oim_sql_value args[] = {oim_sql_text(group_id), oim_sql_text(keyword), oim_sql_int(page->limit), oim_sql_int(page->offset)};
     struct oim_sql_rows rows = {0};
-    int rc = oim_sql_exec(call->lane->db, call->lane->arena, named ? count_named : count, args, 1 + named, &rows, NULL);
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, count, args, 2, &rows, NULL);
 
     if (rc) return rc;
     res->total = rows.n ? (uint32_t)logic_cell_int(&rows, 0, 0) : 0;
     if (page->limit == 0 || page->offset >= res->total) return OIM_OK;
-    args[1 + named] = oim_sql_int(page->limit);
-    args[2 + named] = oim_sql_int(page->offset);
-    rc = oim_sql_exec(call->lane->db, call->lane->arena, named ? PAGE_OF(" AND INSTR(nickname, ?) > 0") : PAGE_OF(""), args, 3 + named,
-                      &rows, NULL);
+    rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 4, &rows, NULL);
     return rc ? rc : logic_group_members_of_rows(call, &rows, &res->members, &res->n_members);
 }
 
 static int get_group_member_list(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
     const Openim__Group__GetGroupMemberListReq *req = (const void *)req_;
+    Openim__Group__GetGroupMemberListResp *res = (void *)res_;
     struct logic_page page;
+    uint64_t stamp;
+    char **ids;
+    size_t n;
     int rc;
 
     if (req->groupid[0] == '\0') return logic_args(call, "groupID is empty");
     if (req->filter < 0 || req->filter > 5) return logic_args(call, "filter is invalid");
     rc = logic_page(call, req->pagination, &page);
-    if (rc == OIM_OK) rc = logic_group_member_check(call, req->groupid);
-    return rc ? rc : members_page(call, req->groupid, req->keyword, &page, (void *)res_);
+    if (rc == OIM_OK) rc = logic_group_member_check(call, req->groupid, &stamp);
+    if (rc) return rc;
+    if (req->keyword[0]) return members_named(call, req->groupid, req->keyword, &page, res);
+    rc = logic_group_page(call, req->groupid, stamp, &page, &ids, &n, &res->total);
+    return rc ? rc : logic_group_members_at(call, req->groupid, stamp, ids, n, LOGIC_AS_ASKED, &res->members, &res->n_members);
 }
 
 static int get_group_member_user_id(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
     const Openim__Group__GetGroupMemberUserIDsReq *req = (const void *)req_;
     Openim__Group__GetGroupMemberUserIDsResp *res = (void *)res_;
+    uint64_t stamp;
     int rc;
 
     if (req->groupid[0] == '\0') return logic_args(call, "groupID is empty");
-    rc = logic_group_member_check(call, req->groupid);
+    rc = logic_group_member_check(call, req->groupid, &stamp);
     return rc ? rc : logic_group_member_ids(call, req->groupid, &res->userids, &res->n_userids);
 }
 

@@ -34,11 +34,21 @@ int logic_group_member(struct logic_call *call, const char *group_id, char *user
 int logic_group_members_of_rows(struct logic_call *call, const struct oim_sql_rows *rows, Openim__Sdkws__GroupMemberFullInfo ***out,
                                 size_t *n);
 
+/* Those that are there, without repetition, in the order of ids or as lists have them. stamp: of the version of the member log that was read
+ * before (version.h): rows may come from the process's cache (row_cache.h) and are never older than it; 0: from the store. */
+enum logic_order { LOGIC_AS_ASKED, LOGIC_BY_ROLE /* then age */ };
+int logic_group_members_at(struct logic_call *call, const char *group_id, uint64_t stamp, char *const *ids, size_t n, enum logic_order order,
+                           Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n_out);
+
+/* The ids of one page of the members by role, then age, and how many there are; stamp as above. */
+int logic_group_page(struct logic_call *call, const char *group_id, uint64_t stamp, const struct logic_page *page, char ***ids, size_t *n,
+                     uint32_t *total);
+
 /* Ids of the owner and the administrators. */
 int logic_group_managers(struct logic_call *call, const char *group_id, char ***ids, size_t *n);
 
-/* 1002 unless op is a member, or an administrator of the application. */
-int logic_group_member_check(struct logic_call *call, const char *group_id);
+/* 1002 unless op is a member, or an administrator of the application. stamp: what was read first, for the functions above. */
+int logic_group_member_check(struct logic_call *call, const char *group_id, uint64_t *stamp);
 
 /* The owner or an administrator of the group, or of the application. missing: the code when op is no member (rest.md A.10: 1002 for
  * "check first", 1004 for GADMIN*). */
@@ -46,10 +56,8 @@ int logic_group_admin_check(struct logic_call *call, const char *group_id, int m
 
 /* ---- lists (group.c) ---- */
 
-/* Found ones without repetition, groups in the order of ids, members by role, then age. */
+/* Found ones without repetition, in the order of ids. */
 int logic_groups_found(struct logic_call *call, char *const *ids, size_t n_ids, Openim__Sdkws__GroupInfo ***out, size_t *n);
-int logic_group_members_found(struct logic_call *call, const char *group_id, char *const *ids, size_t n_ids,
-                              Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n);
 
 /* By name, then age; dismissed ones are left out (rest.md B.4). */
 int logic_group_joined_ids(struct logic_call *call, const char *user_id, char ***ids, size_t *n);

@@ -36,7 +36,8 @@ int logic_group_invited_notify(struct logic_call *call, const Openim__Sdkws__Gro
     } else {
         tips.inviteruser = tips.opuser;
     }
-    if (rc == OIM_OK) rc = logic_group_members_found(call, group->groupid, users, n, &tips.inviteduserlist, &tips.n_inviteduserlist);
+    if (rc) return rc;
+    rc = logic_group_members_at(call, group->groupid, 0, users, n, LOGIC_BY_ROLE, &tips.inviteduserlist, &tips.n_inviteduserlist);
     return rc ? rc : logic_group_notify(call, LOGIC_N_MEMBER_INVITED, group->groupid, &tips.base, visible);
 }
 

@@ -6,7 +6,10 @@
 #include "group.h"
 
 #include "conversation.h"
+#include "row_cache.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 
@@ -118,54 +121,142 @@ static void member_fill(Openim__Sdkws__GroupMemberFullInfo *m, const Openim__Sdk
     if (m->faceurl[0] == '\0') m->faceurl = user->faceurl;
 }
 
+static int members_fill(struct logic_call *call, Openim__Sdkws__GroupMemberFullInfo *const *members, size_t n)
+{
+    Openim__Sdkws__UserInfo **users = logic_list(call, n);
+    char **ids = logic_list(call, n);
+    int rc;
+
+    for (size_t i = 0; i < n; i++) ids[i] = members[i]->userid;
+    rc = logic_users(call, ids, n, users);
+    for (size_t i = 0; i < n && rc == OIM_OK; i++) member_fill(members[i], users[i]);
+    return rc;
+}
+
 int logic_group_members_of_rows(struct logic_call *call, const struct oim_sql_rows *rows, Openim__Sdkws__GroupMemberFullInfo ***out,
                                 size_t *n)
 {
-    Openim__Sdkws__UserInfo **users = logic_list(call, rows->n);
-    char **ids = logic_column(call->lane->arena, rows);
-    int rc;
-
-    rc = logic_users(call, ids, rows->n, users);
-    if (rc) return rc;
     *out = logic_list(call, rows->n);
     *n = rows->n;
-    for (size_t i = 0; i < rows->n; i++) {
-        (*out)[i] = member_of_row(call, rows, i);
-        member_fill((*out)[i], users[i]);
-    }
-    return OIM_OK;
+    for (size_t i = 0; i < rows->n; i++) (*out)[i] = member_of_row(call, rows, i);
+    return members_fill(call, *out, *n);
 }
 
-int logic_group_members(struct logic_call *call, const char *group_id, char *const *ids, size_t n,
-                        Openim__Sdkws__GroupMemberFullInfo **out)
+static int by_role_then_age(const void *a, const void *b)
+{
+    const Openim__Internal__MemberRow *x = *(void *const *)a, *y = *(void *const *)b;
+
+    if (x->member->rolelevel != y->member->rolelevel) return x->member->rolelevel < y->member->rolelevel ? 1 : -1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int members_load(struct logic_call *call, const char *group_id, char *const *ids, size_t n, ProtobufCMessage **out)
 {
     struct oim_arena *a = call->lane->arena;
     struct logic_index *index = logic_index_new(a, ids, n);
     struct oim_sql_value args[] = {oim_sql_text(group_id)};
-    Openim__Sdkws__GroupMemberFullInfo **found;
     struct oim_sql_rows rows;
-    size_t n_found;
     int rc;
 
     for (size_t i = 0; i < n; i++) out[i] = NULL;
     rc = logic_sql_in(call->lane, "SELECT " LOGIC_MEMBER_COLUMNS " FROM group_members WHERE group_id = ? AND user_id IN", args, 1,
                       logic_text_values(a, ids, n), n, "", &rows);
-    if (rc == OIM_OK) rc = logic_group_members_of_rows(call, &rows, &found, &n_found);
-    if (rc) return rc;
-    for (size_t i = 0; i < n_found; i++) {
-        size_t at = logic_index_find(index, found[i]->userid);
+    for (size_t i = 0; rc == OIM_OK && i < rows.n; i++) {
+        size_t at = logic_index_find(index, logic_cell_text(&rows, i, 0));
+        Openim__Internal__MemberRow *row = logic_new(call, &openim__internal__member_row__descriptor);
 
-        if (at != SIZE_MAX) out[at] = found[i];
+        row->member = member_of_row(call, &rows, i);
+        row->id = (uint64_t)logic_cell_int(&rows, i, 11);
+        if (at != SIZE_MAX) out[at] = &row->base;
     }
     for (size_t i = 0; i < n; i++) {
         if (out[i] == NULL) out[i] = out[logic_index_find(index, ids[i])];
     }
-    return OIM_OK;
+    return rc;
+}
+
+static int member_rows(struct logic_call *call, const char *group_id, uint64_t stamp, char *const *ids, size_t n, ProtobufCMessage **rows)
+{
+    static const struct logic_row_kind kind = {'m', false, &openim__internal__member_row__descriptor, members_load};
+
+    return logic_rows_get(call, &kind, group_id, stamp, ids, n, rows);
+}
+
+int logic_group_members_at(struct logic_call *call, const char *group_id, uint64_t stamp, char *const *ids, size_t n, enum logic_order order,
+                           Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n_out)
+{
+    struct logic_index *index = logic_index_new(call->lane->arena, ids, n);
+    ProtobufCMessage **rows = logic_list(call, n);
+    size_t found = 0;
+    int rc = member_rows(call, group_id, stamp, ids, n, rows);
+
+    if (rc) return rc;
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i] && logic_index_find(index, ids[i]) == i) rows[found++] = rows[i];
+    }
+    if (order == LOGIC_BY_ROLE) qsort(rows, found, sizeof(*rows), by_role_then_age);
+    *out = logic_list(call, found);
+    *n_out = found;
+    for (size_t i = 0; i < found; i++) (*out)[i] = ((const Openim__Internal__MemberRow *)rows[i])->member;
+    return members_fill(call, *out, found);
+}
+
+int logic_group_members(struct logic_call *call, const char *group_id, char *const *ids, size_t n,
+                        Openim__Sdkws__GroupMemberFullInfo **out)
+{
+    Openim__Sdkws__GroupMemberFullInfo **found = logic_list(call, n);
+    ProtobufCMessage **rows = logic_list(call, n);
+    size_t n_found = 0;
+    int rc = member_rows(call, group_id, 0, ids, n, rows);
+
+    for (size_t i = 0; i < n; i++) {
+        out[i] = rc == OIM_OK && rows[i] ? ((const Openim__Internal__MemberRow *)rows[i])->member : NULL;
+        if (out[i]) found[n_found++] = out[i];
+    }
+    return rc ? rc : members_fill(call, found, n_found);
 }
 
 int logic_group_member(struct logic_call *call, const char *group_id, char *user_id, Openim__Sdkws__GroupMemberFullInfo **out)
 {
     return logic_group_members(call, group_id, &user_id, 1, out);
+}
+
+static int page_load(struct logic_call *call, const char *group_id, char *const *ids, size_t n, ProtobufCMessage **out)
+{
+    static const char count[] = "SELECT member_count FROM chat_groups WHERE group_id = ?";
+    static const char page[] = "SELECT user_id FROM group_members WHERE group_id = ? ORDER BY role_level DESC, id LIMIT ? OFFSET ?";
+    Openim__Internal__MemberPage *p = logic_new(call, &openim__internal__member_page__descriptor);
+    char *end;
+    int64_t offset = strtoll(ids[0], &end, 10), limit = strtoll(end, NULL, 10);
+    struct oim_sql_value args[] = {oim_sql_text(group_id), oim_sql_int(limit), oim_sql_int(offset)};
+    struct oim_sql_rows rows = {0};
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, count, args, 1, &rows, NULL);
+
+    out[0] = &p->base;
+    if (rc) return rc;
+    p->total = rows.n ? (uint32_t)logic_cell_int(&rows, 0, 0) : 0;
+    if (limit == 0 || offset >= p->total) return OIM_OK;
+    rc = oim_sql_exec(call->lane->db, call->lane->arena, page, args, 3, &rows, NULL);
+    p->userids = logic_column(call->lane->arena, &rows);
+    p->n_userids = rows.n;
+    return rc;
+}
+
+int logic_group_page(struct logic_call *call, const char *group_id, uint64_t stamp, const struct logic_page *page, char ***ids, size_t *n,
+                     uint32_t *total)
+{
+    static const struct logic_row_kind kind = {'p', false, &openim__internal__member_page__descriptor, page_load};
+    char *id = oim_arena_printf(call->lane->arena, "%" PRId64 " %" PRId64, page->offset, page->limit);
+    Openim__Internal__MemberPage *p;
+    ProtobufCMessage *row;
+    int rc = logic_rows_get(call, &kind, group_id, stamp, &id, 1, &row);
+
+    if (rc) return rc;
+    p = (Openim__Internal__MemberPage *)row;
+    *ids = p->userids;
+    *n = p->n_userids;
+    *total = p->total;
+    return OIM_OK;
 }
 
 int logic_group_managers(struct logic_call *call, const char *group_id, char ***ids, size_t *n)
@@ -183,6 +274,20 @@ int logic_group_managers(struct logic_call *call, const char *group_id, char ***
 
 /* ---- roles ---- */
 
+int logic_group_member_check(struct logic_call *call, const char *group_id, uint64_t *stamp)
+{
+    char *group = (char *)group_id;
+    struct logic_version now;
+    ProtobufCMessage *row;
+    int rc = logic_versions_read(call, LOGIC_LOG_MEMBER, &group, 1, &now);
+
+    *stamp = logic_version_stamp(&now);
+    if (rc || call->admin) return rc;
+    rc = member_rows(call, group_id, *stamp, (char *const *)&call->up->userid, 1, &row);
+    if (rc) return rc;
+    return row ? OIM_OK : logic_fail(call, OIM_C_PERMISSION, "not a member of the group");
+}
+
 /* 0: no member. */
 static int role_of(struct logic_call *call, const char *group_id, int64_t *role)
 {
@@ -193,17 +298,6 @@ static int role_of(struct logic_call *call, const char *group_id, int64_t *role)
 
     *role = rc == OIM_OK && rows.n ? logic_cell_int(&rows, 0, 0) : 0;
     return rc;
-}
-
-int logic_group_member_check(struct logic_call *call, const char *group_id)
-{
-    int64_t role;
-    int rc;
-
-    if (call->admin) return OIM_OK;
-    rc = role_of(call, group_id, &role);
-    if (rc) return rc;
-    return role ? OIM_OK : logic_fail(call, OIM_C_PERMISSION, "not a member of the group");
 }
 
 int logic_group_admin_check(struct logic_call *call, const char *group_id, int missing)

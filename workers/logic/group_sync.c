@@ -61,11 +61,12 @@ static int get_full_group_member_user_ids(struct logic_call *call, const Protobu
     Openim__Group__GetFullGroupMemberUserIDsResp *res = (void *)res_;
     struct logic_version now;
     char *group_id = req->groupid, **ids;
+    uint64_t stamp;
     size_t n;
     int rc;
 
     if (group_id[0] == '\0') return logic_args(call, "groupID is empty");
-    rc = logic_group_member_check(call, group_id);
+    rc = logic_group_member_check(call, group_id, &stamp);
     if (rc == OIM_OK) rc = logic_versions(call, LOGIC_LOG_MEMBER, &group_id, 1, &now);
     if (rc == OIM_OK) rc = logic_group_member_ids(call, group_id, &ids, &n);
     if (rc) return rc;
@@ -103,6 +104,7 @@ static int members_answer(struct logic_call *call, Openim__Sdkws__GroupInfo *gro
                           const Openim__Group__GetIncrementalGroupMemberReq *req,
                           Openim__Group__GetIncrementalGroupMemberResp *res)
 {
+    uint64_t stamp = logic_version_stamp(now);
     struct logic_changes changes;
     int rc = logic_changes(call, LOGIC_LOG_MEMBER, req->groupid, now, req->versionid, req->version, &changes);
 
@@ -117,8 +119,9 @@ static int members_answer(struct logic_call *call, Openim__Sdkws__GroupInfo *gro
         if (group->owneruserid[0] == '\0') return logic_fail(call, OIM_C_NOTFOUND, "the group has no owner");
         res->group = group;
     }
-    rc = logic_group_members_found(call, req->groupid, changes.insert, changes.n_insert, &res->insert, &res->n_insert);
-    return rc ? rc : logic_group_members_found(call, req->groupid, changes.update, changes.n_update, &res->update, &res->n_update);
+    rc = logic_group_members_at(call, req->groupid, stamp, changes.insert, changes.n_insert, LOGIC_BY_ROLE, &res->insert, &res->n_insert);
+    if (rc) return rc;
+    return logic_group_members_at(call, req->groupid, stamp, changes.update, changes.n_update, LOGIC_BY_ROLE, &res->update, &res->n_update);
 }
 
 static int get_incremental_group_members(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
@@ -127,9 +130,10 @@ static int get_incremental_group_members(struct logic_call *call, const Protobuf
     Openim__Sdkws__GroupInfo *group;
     struct logic_version now;
     char *group_id = req->groupid;
+    uint64_t stamp;
     int rc;
 
-    rc = logic_group_member_check(call, group_id); /* nobody is a member of "" */
+    rc = logic_group_member_check(call, group_id, &stamp); /* nobody is a member of "" */
     if (rc) return rc;
     if (group_id[0] == '\0') return logic_args(call, "groupID is empty");
     rc = versions_and_groups(call, &group_id, 1, &now, &group);

@@ -4,6 +4,8 @@
  */
 #include "logic_cache.h"
 
+#include "row_cache.h"
+
 #include "oim_log.h"
 
 #include <pthread.h>
@@ -146,18 +148,30 @@ static void mail_put(struct logic_cache *cache, const char *data, size_t len)
     pthread_mutex_unlock(&cache->lock);
 }
 
-static void heard(void *arg, const char *data, size_t len)
+static void mail_all(const char *data, size_t len)
 {
     pthread_mutex_lock(&registry_lock);
     for (struct logic_cache *c = registry; c; c = c->next) mail_put(c, data, len);
     pthread_mutex_unlock(&registry_lock);
 }
 
+static void heard(void *arg, const char *data, size_t len)
+{
+    mail_all(data, len);
+    logic_row_cache_letter(data, len);
+}
+
+static void hearing(void *arg, bool on)
+{
+    mail_all(NULL, 0);
+    logic_row_cache_hearing(on);
+}
+
 static void *listener(void *arg)
 {
     struct oim_app *app = arg;
 
-    oim_redis_subscribe(&app->conf, "oim:cache", &app->stop, heard, NULL);
+    oim_redis_subscribe(&app->conf, "oim:cache", &app->stop, &(struct oim_redis_ear){.message = heard, .hearing = hearing});
     return NULL;
 }
 
@@ -165,6 +179,7 @@ int logic_cache_start(struct oim_app *app)
 {
     pthread_t thread;
 
+    logic_row_cache_start((size_t)app->conf.logic.row_cache_mb << 20);
     if (pthread_create(&thread, NULL, listener, app)) return OIM_EFATAL;
     pthread_detach(thread);
     return OIM_OK;
@@ -360,13 +375,4 @@ void logic_cache_put_member(struct logic_cache *cache, const char *group_id, con
     }
     m->role = value->role;
     m->mute_end = value->mute_end;
-}
-
-int logic_cache_invalidate(struct logic_lane *lane, const char *kind, const char *id)
-{
-    int err = oim_redis_add(lane->rds, "PUBLISH oim:cache %s:%s", kind, id);
-
-    if (err == OIM_OK) err = oim_redis_run(lane->rds);
-    oim_redis_reset(lane->rds);
-    return err;
 }

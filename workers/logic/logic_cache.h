@@ -44,7 +44,4 @@ void logic_cache_put_relation(struct logic_cache *cache, const char *owner, cons
 bool logic_cache_member(const struct logic_cache *cache, const char *group_id, const char *user_id, struct logic_member *out);
 void logic_cache_put_member(struct logic_cache *cache, const char *group_id, const char *user_id, const struct logic_member *member);
 
-/* kind: user, black, friend (id = the owner), conv (id = the owner, may be followed by ":" and the conversation), group. */
-int logic_cache_invalidate(struct logic_lane *lane, const char *kind, const char *id);
-
 #endif

@@ -4,6 +4,8 @@
  */
 #include "user.h"
 
+#include "row_cache.h"
+
 #include <locale.h>
 #include <pthread.h>
 #include <string.h>
@@ -40,26 +42,36 @@ static Openim__Sdkws__UserInfo *user_of_row(struct logic_call *call, const struc
     return u;
 }
 
-int logic_users(struct logic_call *call, char *const *ids, size_t n, Openim__Sdkws__UserInfo **users)
+static int users_load(struct logic_call *call, const char *scope, char *const *ids, size_t n, ProtobufCMessage **out)
 {
     struct oim_arena *a = call->lane->arena;
     struct logic_index *index = logic_index_new(a, ids, n);
     struct oim_sql_rows rows;
     int rc;
 
-    for (size_t i = 0; i < n; i++) users[i] = NULL;
+    for (size_t i = 0; i < n; i++) out[i] = NULL;
     rc = logic_sql_in(call->lane, "SELECT " COLUMNS " FROM users WHERE user_id IN", NULL, 0, logic_text_values(a, ids, n), n,
                       "", &rows);
     if (rc) return rc;
     for (size_t i = 0; i < rows.n; i++) {
         size_t at = logic_index_find(index, logic_cell_text(&rows, i, 0));
 
-        if (at != SIZE_MAX) users[at] = user_of_row(call, &rows, i);
+        if (at != SIZE_MAX) out[at] = &user_of_row(call, &rows, i)->base;
     }
     for (size_t i = 0; i < n; i++) { /* an id asked for twice has its row at its first place */
-        if (users[i] == NULL) users[i] = users[logic_index_find(index, ids[i])];
+        if (out[i] == NULL) out[i] = out[logic_index_find(index, ids[i])];
     }
     return OIM_OK;
+}
+
+int logic_users(struct logic_call *call, char *const *ids, size_t n, Openim__Sdkws__UserInfo **users)
+{
+    static const struct logic_row_kind profiles = {'u', true, &openim__sdkws__user_info__descriptor, users_load};
+    ProtobufCMessage **rows = logic_list(call, n);
+    int rc = logic_rows_get(call, &profiles, "", 0, ids, n, rows);
+
+    for (size_t i = 0; i < n; i++) users[i] = rc ? NULL : (Openim__Sdkws__UserInfo *)rows[i];
+    return rc;
 }
 
 int logic_user_exists(struct logic_call *call, char *user_id)

@@ -45,7 +45,7 @@ static int docs_write(struct logic_lane *lane, enum logic_log kind, const char *
     return logic_sql_rows(lane, head, args, 4, n, tail);
 }
 
-static int docs_read(struct logic_call *call, enum logic_log kind, char *const *owners, size_t n, struct logic_version *out)
+int logic_versions_read(struct logic_call *call, enum logic_log kind, char *const *owners, size_t n, struct logic_version *out)
 {
     static const char head[] = "SELECT owner_id, doc_id, version FROM version_docs WHERE kind = ? AND owner_id IN";
     struct oim_arena *a = call->lane->arena;
@@ -54,6 +54,7 @@ static int docs_read(struct logic_call *call, enum logic_log kind, char *const *
     struct oim_sql_rows rows;
     int rc = logic_sql_in(call->lane, head, args, 1, logic_text_values(a, owners, n), n, "", &rows);
 
+    memset(out, 0, n * sizeof(*out));
     if (rc) return rc;
     for (size_t i = 0; i < rows.n; i++) {
         size_t at = logic_index_find(index, logic_cell_text(&rows, i, 0));
@@ -70,21 +71,32 @@ static int docs_read(struct logic_call *call, enum logic_log kind, char *const *
     return OIM_OK;
 }
 
+uint64_t logic_version_stamp(const struct logic_version *version)
+{
+    uint8_t all[2 * DOC_ID_BYTES + sizeof(version->version)];
+    uint64_t stamp;
+
+    if (version->id == NULL) return 0;
+    memcpy(all, version->id, 2 * DOC_ID_BYTES);
+    memcpy(all + 2 * DOC_ID_BYTES, &version->version, sizeof(version->version));
+    stamp = oim_hash_md5_64(all, sizeof(all));
+    return stamp ? stamp : 1;
+}
+
 int logic_versions(struct logic_call *call, enum logic_log kind, char *const *owners, size_t n, struct logic_version *out)
 {
     char **missing = logic_list(call, n);
     size_t n_missing = 0;
     int rc;
 
-    memset(out, 0, n * sizeof(*out));
-    rc = docs_read(call, kind, owners, n, out);
+    rc = logic_versions_read(call, kind, owners, n, out);
     if (rc) return rc;
     for (size_t i = 0; i < n; i++) {
         if (out[i].id == NULL) missing[n_missing++] = owners[i];
     }
     rc = docs_write(call->lane, kind, "INSERT IGNORE INTO version_docs (kind, owner_id, doc_id, version) VALUES ", missing, n_missing, 1, "");
     if (rc) return rc;
-    return n_missing ? docs_read(call, kind, owners, n, out) : OIM_OK;
+    return n_missing ? logic_versions_read(call, kind, owners, n, out) : OIM_OK;
 }
 
 int logic_changes(struct logic_call *call, enum logic_log kind, const char *owner, const struct logic_version *now,

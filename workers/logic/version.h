@@ -30,6 +30,12 @@ struct logic_changes {
 /* Current documents; missing ones are created empty at version 1. */
 int logic_versions(struct logic_call *call, enum logic_log kind, char *const *owners, size_t n, struct logic_version *out);
 
+/* The same without making any: id NULL where there is none. */
+int logic_versions_read(struct logic_call *call, enum logic_log kind, char *const *owners, size_t n, struct logic_version *out);
+
+/* A number for it, as row_cache.h wants; 0 without a document. */
+uint64_t logic_version_stamp(const struct logic_version *version);
+
 /* What a client with (version_id, version) has to learn; now comes from logic_versions, read before. Rows
  * are read after it: they may be newer than the version that the client stores, never older. */
 int logic_changes(struct logic_call *call, enum logic_log kind, const char *owner, const struct logic_version *now,
