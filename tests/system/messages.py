@@ -7,13 +7,14 @@ Needs the instance of `./build.sh up`. Placeholders, quotes, last messages, who 
 read the same conversations while the copies of the marks are deleted from Redis under them: what one answer said, every later
 answer says. Ends with "N passed, N failed".
 """
-import base64, hashlib, http.client, json, os, random, socket, threading, time
+import base64, hashlib, http.client, json, os, random, socket, subprocess, threading, time
 
 RUN = "m" + format(int(time.time() * 1000), "x")
 ARGS, DENIED, MISSING, REVOKED_ALREADY = 1001, 1002, 1004, 1404
 GONE = 4        # status of what is deleted
 REVOKED = 2101  # contentType of what is revoked
 CLIENTS, READERS, CHANGES, LONG = 4, 6, 100, 600
+SEARCHES, QUEUE = 80, 64    # at once; those that wait at most (workers/logic/rpc_search.c)
 
 passed = failed = 0
 lock = threading.Lock()
@@ -299,6 +300,47 @@ def searching():
     check("search: for administrators", api.post("/msg/search_msg", {"pagination": {"pageNumber": 1, "showNumber": 1}}, tokens[a])[0] == DENIED)
 
 
+class Held:
+    """The history, locked by a session of MySQL: whoever searches in it waits."""
+
+    def __init__(self):
+        host, port = os.environ["OPENIM_MYSQL_ADDRESS"].rsplit(":", 1)
+        self.client = subprocess.Popen(["mariadb", "--no-defaults", "-h", host, "-P", port, "-u", os.environ["OPENIM_MYSQL_USER"],
+                                        f"-p{os.environ['OPENIM_MYSQL_PASSWORD']}", "-NBn", os.environ["OPENIM_MYSQL_DATABASE"]],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.client.stdin.write("LOCK TABLES msg_history WRITE; SELECT 'held';\n")
+        self.client.stdin.flush()
+        self.good = self.client.stdout.readline().strip() == "held"
+
+    def free(self):
+        self.client.stdin.close()
+        self.client.wait()
+
+
+def waiting():
+    """A search that takes long keeps nobody waiting, and only so many searches wait."""
+    answers = []
+    search = lambda: answers.append(Api().post("/msg/search_msg", {"pagination": {"pageNumber": 1, "showNumber": 1}}, admin))
+    threads = [threading.Thread(target=search) for _ in range(SEARCHES)]
+    held = Held()
+    check("waiting: the history is held", held.good)
+    try:
+        for t in threads:
+            t.start()
+        until = time.time() + 8
+        while len(answers) < SEARCHES - QUEUE - 2 and time.time() < until:
+            time.sleep(0.01)
+        check("waiting: too many", len(answers) >= SEARCHES - QUEUE - 2 and all(c == 500 and "too many" in why for c, _, why in answers), answers[:3])
+        code = api.post("/user/get_users_info", {"userIDs": ["imAdmin"]}, admin)[0]
+        check("waiting: others are answered meanwhile", code == 0 and len(answers) < SEARCHES, (code, len(answers)))
+    finally:
+        held.free()
+    for t in threads:
+        t.join()
+    served = sum(c == 0 for c, _, _ in answers)
+    check("waiting: the others are found then", len(answers) == SEARCHES and served >= 1, (len(answers), served))
+
+
 def in_a_group():
     owner, one, two, admin_of = user("go"), user("g1"), user("g2"), user("gad")
     g, conv, n = RUN + "grp", "sg_" + RUN + "grp", "n_" + RUN + "grp"
@@ -380,7 +422,7 @@ def together():
     check("all was changed", len(said) == CLIENTS * CHANGES, len(said))
 
 
-for part in (deleting, quoting, reading, sending, searching, in_a_group, everybody, together):
+for part in (deleting, quoting, reading, sending, searching, waiting, in_a_group, everybody, together):
     part()
 print(f"{passed} passed, {failed} failed")
 raise SystemExit(1 if failed else 0)

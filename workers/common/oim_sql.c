@@ -46,6 +46,7 @@ struct oim_sql {
     MYSQL *my;
     struct statement statements[STATEMENTS];
     uint64_t clock;
+    int read_ms;   /* of a statement */
     size_t packet; /* bytes of one statement that the server takes */
     int64_t closed_until;
     bool in_transaction, broken, down;
@@ -73,7 +74,13 @@ struct oim_sql *oim_sql_new(const struct oim_conf *conf, const char *name)
     if (db == NULL) return NULL;
     db->conf = conf;
     db->name = name;
+    db->read_ms = conf->mysql.timeout_ms;
     return db;
+}
+
+void oim_sql_patience(struct oim_sql *db, int read_ms)
+{
+    if (read_ms > db->read_ms) db->read_ms = read_ms;
 }
 
 static void disconnect(struct oim_sql *db)
@@ -174,7 +181,7 @@ static int ensure(struct oim_sql *db)
 
     if (db->my) return OIM_OK;
     if (oim_mono_ms() < db->closed_until) return OIM_EUNAVAIL;
-    db->my = oim_sql_connect(db->conf, db->conf->mysql.database, db->conf->mysql.timeout_ms, &code, why, sizeof(why));
+    db->my = oim_sql_connect(db->conf, db->conf->mysql.database, db->read_ms, &code, why, sizeof(why));
     if (db->my == NULL) {
         if (!db->down) oim_log(OIM_LOG_WARN, "mysql is away", "link=%s code=%u why=\"%s\"", db->name, code, why);
         db->down = true;

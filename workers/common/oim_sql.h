@@ -42,6 +42,9 @@ static inline const struct oim_sql_value *oim_sql_cell(const struct oim_sql_rows
 }
 
 struct oim_sql *oim_sql_new(const struct oim_conf *conf, const char *name);
+
+/* Statements of this one may take so long, if that is longer than mysql.timeout_ms. Before the first. */
+void oim_sql_patience(struct oim_sql *db, int read_ms);
 void oim_sql_free(struct oim_sql *db);
 
 /* Rows in arena memory. rows may be NULL for statements without result; affected may be NULL (rows found, not only changed). Results of

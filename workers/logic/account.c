@@ -167,6 +167,6 @@ const struct logic_route logic_account_routes[] = {
     {"/user/add_notification_account", 0, LOGIC_ADMIN, USER_ROUTE(add_notification_account), add_notification_account, LOGIC_TX},
     {"/user/update_notification_account", 0, LOGIC_ADMIN, USER_ROUTE(update_notification_account_info), update_notification_account,
      LOGIC_TX},
-    {"/user/search_notification_account", 0, LOGIC_ADMIN, USER_ROUTE(search_notification_account), search_notification_account, LOGIC_READ},
+    {"/user/search_notification_account", 0, LOGIC_ADMIN, USER_ROUTE(search_notification_account), search_notification_account, LOGIC_SEARCH},
     {0},
 };

@@ -1,5 +1,5 @@
 /*
- * Runs changes and keeps what they leave to do; change.h holds the contract, docs/records.md (Changes) the rows. Called by rpc_lane.c for
+ * Runs changes and keeps what they leave to do; change.h holds the contract, docs/records.md (Changes) the rows. Called by rpc_request.c for
  * each LOGIC_TX route.
  *
  * A record is handled again when its owner died before the offset was committed. By then its rows may be committed or not: request_log

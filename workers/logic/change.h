@@ -6,7 +6,7 @@
  *
  *   begin -> handler -> request_log -> commit -> letters, groups -> notices, tasks -> reply
  *
- * rpc_lane.c calls logic_change_run; handlers of LOGIC_TX routes use the rest. Outside LOGIC_TX there are only records, which leave at once.
+ * rpc_request.c calls logic_change_run; handlers of LOGIC_TX routes use the rest. Outside LOGIC_TX there are only records, which leave at once.
  */
 #ifndef OIM_LOGIC_CHANGE_H
 #define OIM_LOGIC_CHANGE_H

@@ -334,7 +334,7 @@ static int get_group_member_user_id(struct logic_call *call, const ProtobufCMess
 
 const struct logic_route logic_group_routes[] = {
     {"/group/get_groups_info", 0, LOGIC_ANY, GROUP(get_groups_info), get_groups_info, LOGIC_READ},
-    {"/group/get_groups", 0, LOGIC_ANY, GROUP(get_groups), get_groups, LOGIC_READ},
+    {"/group/get_groups", 0, LOGIC_ANY, GROUP(get_groups), get_groups, LOGIC_SEARCH},
     {"/group/get_group_abstract_info", 0, LOGIC_MEMBER, GROUP(get_group_abstract_info), get_group_abstract_info, LOGIC_READ},
     {"/group/get_joined_group_list", 0, LOGIC_SELF, GROUP(get_joined_group_list), get_joined_group_list, LOGIC_READ},
     {"/group/get_group_members_info", 0, LOGIC_MEMBER, GROUP(get_group_members_info), get_group_members_info, LOGIC_READ},

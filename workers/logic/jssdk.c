@@ -1,6 +1,6 @@
 /*
  * /jssdk: conversations with everything that a light client shows of them (rest.md B.11): row, last
- * message, peer, friend, group, counts. JSON, or protobuf in base64 (rpc_lane.c).
+ * message, peer, friend, group, counts. JSON, or protobuf in base64 (rpc_request.c).
  */
 #include "pull.h"
 

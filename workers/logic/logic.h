@@ -35,6 +35,7 @@ struct logic_lane {
     struct logic_waiting *waiting, *waiting_last; /* rpc: presence_groups.c */
     size_t n_waiting;
     int64_t again_at;
+    int64_t flushed; /* rpc: when answers were published last, monotonic ms */
 };
 
 /* One request, whoever sent it. */
@@ -79,6 +80,7 @@ enum logic_permission {
 
 enum logic_effect {
     LOGIC_READ,
+    LOGIC_SEARCH, /* a read that may take long: rpc_search.c, off the road of all others */
     LOGIC_WRITE, /* what it does is complete in one step, or the next owner's business */
     LOGIC_TX,    /* one transaction and what follows from it: change.h */
 };

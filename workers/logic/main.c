@@ -1,5 +1,5 @@
 /*
- * openim-logic: message lanes (msg_lane.c) and lanes for everything else (rpc_lane.c) in one process.
+ * openim-logic: message lanes (msg_lane.c) and lanes for everything else (rpc_lane.c, rpc_search.c) in one process.
  */
 #include "logic_cache.h"
 #include "msg.h"
@@ -43,6 +43,7 @@ static int lanes(struct oim_app *app, struct oim_app_lane *list, int max)
         snprintf(names[n], sizeof(names[n]), "rpc-%d", i);
         list[n] = (struct oim_app_lane){.name = names[n], .index = i, .run = logic_rpc_run};
     }
+    if (n < max) list[n++] = (struct oim_app_lane){.name = "search", .run = logic_search_run};
     return n;
 }
 

@@ -208,6 +208,6 @@ static int search_msg(struct logic_call *call, const ProtobufCMessage *req_, Pro
 
 const struct logic_route logic_search_routes[] = {
     {"/msg/search_msg", 0, LOGIC_ADMIN, &openim__msg__search_message_req__descriptor, &openim__msg__search_message_resp__descriptor,
-     search_msg, LOGIC_READ},
+     search_msg, LOGIC_SEARCH},
     {0},
 };

@@ -1,6 +1,6 @@
 /*
  * What the gateway of a new connection is told before it takes requests from it: all groups of the user (docs/records.md, Groups at the
- * gateways). rpc_lane.c calls it for CONNECTED, and once in a while for those that could not be answered at once: a store that is away
+ * gateways). rpc_request.c calls it for CONNECTED, and once in a while for those that could not be answered at once: a store that is away
  * must not stop the lane. Who is not answered in time is sent away by the gateway and comes again.
  */
 #include "rpc.h"

@@ -121,7 +121,7 @@ static const char *const permissions[] = {
     [LOGIC_ADMIN] = "administrator",
     [LOGIC_INTERNAL] = "internal",
 };
-static const char *const effects[] = {[LOGIC_READ] = "read", [LOGIC_WRITE] = "write", [LOGIC_TX] = "transaction"};
+static const char *const effects[] = {[LOGIC_READ] = "read", [LOGIC_SEARCH] = "search", [LOGIC_WRITE] = "write", [LOGIC_TX] = "transaction"};
 
 static const char page_head[] =
     "# Routes\n"
@@ -130,8 +130,9 @@ static const char page_head[] =
     "`routes` compares. Messages are those of `proto/`, in JSON as Go writes them. `-`: no data member; `*`: JSON that the handler makes.\n"
     "\n"
     "Who: `no token`; `any user` with a token; `the user` that the request names; `group member`, `group administrator` (or its owner),\n"
-    "`group owner`; `administrator`: of `general.admin_users`, who may do everything. Effect: a `read` changes nothing; a `transaction`\n"
-    "changes rows and leaves notices in one step (docs/records.md, Changes); a `write` is complete in itself.\n";
+    "`group owner`; `administrator`: of `general.admin_users`, who may do everything. Effect: a `read` changes nothing; a `search` is a\n"
+    "read that may take long and keeps nobody else waiting; a `transaction` changes rows and leaves notices in one step (docs/records.md,\n"
+    "Changes); a `write` is complete in itself.\n";
 /* The road of its own: msg_lane.c. */
 #define WS_SEND 1003
 static const char send_row[] = "| %d | the user | write | sdkws.MsgData | msg.sendMsgResp |\n";

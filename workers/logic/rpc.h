@@ -12,10 +12,13 @@
 
 #include <stdio.h>
 
-/* ---- the lane (rpc_lane.c) ---- */
+/* ---- the lanes (rpc_lane.c, rpc_request.c) ---- */
 
 /* Runs until app->stop. OIM_OK, or OIM_EFATAL: the process has to be restarted. */
 int logic_rpc_run(struct oim_app *app, const struct oim_app_lane *lane);
+
+/* rpc_search.c: the lane of LOGIC_SEARCH routes. As above. */
+int logic_search_run(struct oim_app *app, const struct oim_app_lane *lane);
 
 /* Publishes what lane->down holds, waits for Redis as long as it takes. OIM_EUNAVAIL only at stop. */
 int logic_lane_flush(struct logic_lane *lane);

@@ -261,12 +261,12 @@ static int group_active(struct logic_call *call, const ProtobufCMessage *req_, P
 
 const struct logic_route logic_statistics_routes[] = {
     {"/statistics/user/register", 0, LOGIC_ADMIN, &openim__user__user_register_count_req__descriptor,
-     &openim__user__user_register_count_resp__descriptor, user_register_count, LOGIC_READ},
+     &openim__user__user_register_count_resp__descriptor, user_register_count, LOGIC_SEARCH},
     {"/statistics/group/create", 0, LOGIC_ADMIN, &openim__group__group_create_count_req__descriptor,
-     &openim__group__group_create_count_resp__descriptor, group_create_count, LOGIC_READ},
+     &openim__group__group_create_count_resp__descriptor, group_create_count, LOGIC_SEARCH},
     {"/statistics/user/active", 0, LOGIC_ADMIN, &openim__msg__get_active_user_req__descriptor,
-     &openim__msg__get_active_user_resp__descriptor, user_active, LOGIC_READ},
+     &openim__msg__get_active_user_resp__descriptor, user_active, LOGIC_SEARCH},
     {"/statistics/group/active", 0, LOGIC_ADMIN, &openim__msg__get_active_group_req__descriptor,
-     &openim__msg__get_active_group_resp__descriptor, group_active, LOGIC_READ},
+     &openim__msg__get_active_group_resp__descriptor, group_active, LOGIC_SEARCH},
     {0},
 };

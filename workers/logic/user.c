@@ -377,7 +377,7 @@ const struct logic_route logic_user_routes[] = {
     {"/user/get_users_info", 0, LOGIC_ANY, USER_ROUTE(get_designate_users), get_users_info, LOGIC_READ},
     {"/user/account_check", 0, LOGIC_ADMIN, USER_ROUTE(account_check), account_check, LOGIC_READ},
     {"/user/get_all_users_uid", 0, LOGIC_ADMIN, &openim__user__get_all_user_idreq__descriptor,
-     &openim__user__get_all_user_idresp__descriptor, get_all_users_uid, LOGIC_READ},
-    {"/user/get_users", 0, LOGIC_ADMIN, USER_ROUTE(get_pagination_users), get_users, LOGIC_READ},
+     &openim__user__get_all_user_idresp__descriptor, get_all_users_uid, LOGIC_SEARCH},
+    {"/user/get_users", 0, LOGIC_ADMIN, USER_ROUTE(get_pagination_users), get_users, LOGIC_SEARCH},
     {0},
 };
