@@ -1,6 +1,6 @@
 /*
- * Runs changes and keeps what they leave to do; change.h holds the contract, docs/records.md (Changes) the rows. Called by rpc_request.c for
- * each LOGIC_TX route.
+ * Runs changes and keeps what they leave to do; change.h holds the contract, docs/records.md (Changes) the rows. Called by rpc_request.c
+ * for each LOGIC_TX route.
  *
  * A record is handled again when its owner died before the offset was committed. By then its rows may be committed or not: request_log
  * tells, because its row is part of the same transaction.
@@ -63,7 +63,8 @@ void logic_dropped(struct logic_call *call, const char *key)
     logic_changed(call, "drop", key);
 }
 
-void logic_groups_changed(struct logic_call *call, const char *group_id, char *const *users, const uint64_t *versions, size_t n, bool joined)
+void logic_groups_changed(struct logic_call *call, const char *group_id, char *const *users, const uint64_t *versions, size_t n,
+                          bool joined)
 {
     struct logic_change *change = call->change;
     struct oim_arena *a = call->lane->arena;

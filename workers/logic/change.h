@@ -6,7 +6,8 @@
  *
  *   begin -> handler -> request_log -> commit -> letters, groups -> notices, tasks -> reply
  *
- * rpc_request.c calls logic_change_run; handlers of LOGIC_TX routes use the rest. Outside LOGIC_TX there are only records, which leave at once.
+ * rpc_request.c calls logic_change_run; handlers of LOGIC_TX routes use the rest. Outside LOGIC_TX there are only records, which
+ * leave at once.
  */
 #ifndef OIM_LOGIC_CHANGE_H
 #define OIM_LOGIC_CHANGE_H
@@ -22,11 +23,12 @@ int logic_change_run(struct logic_call *call, const struct logic_route *route, c
  * conversation), group. */
 void logic_changed(struct logic_call *call, const char *kind, const char *id);
 
-/* A copy in Redis of rows that this transaction changes: deleted after the commit, before anything else is told, however long Redis is away. */
+/* A copy in Redis of rows that this transaction changes: deleted after the commit, before anything else is told. */
 void logic_dropped(struct logic_call *call, const char *key);
 
 /* Users joined (or left) a group: their gateways are told. versions[i]: of the join log of users[i], after this change. */
-void logic_groups_changed(struct logic_call *call, const char *group_id, char *const *users, const uint64_t *versions, size_t n, bool joined);
+void logic_groups_changed(struct logic_call *call, const char *group_id, char *const *users, const uint64_t *versions, size_t n,
+                          bool joined);
 
 /* A record for later, handled by the route "/internal/..." of that path; key: what has to stay in order. payload is copied. */
 int logic_task(struct logic_call *call, const char *path, const char *key, const ProtobufCMessage *payload);

@@ -37,8 +37,8 @@ int logic_group_members_of_rows(struct logic_call *call, const struct oim_sql_ro
 /* Those that are there, without repetition, in the order of ids or as lists have them. stamp: of the version of the member log that was read
  * before (version.h): rows may come from the process's cache (row_cache.h) and are never older than it; 0: from the store. */
 enum logic_order { LOGIC_AS_ASKED, LOGIC_BY_ROLE /* then age */ };
-int logic_group_members_at(struct logic_call *call, const char *group_id, uint64_t stamp, char *const *ids, size_t n, enum logic_order order,
-                           Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n_out);
+int logic_group_members_at(struct logic_call *call, const char *group_id, uint64_t stamp, char *const *ids, size_t n,
+                           enum logic_order order, Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n_out);
 
 /* The ids of one page of the members by role, then age, and how many there are; stamp as above. */
 int logic_group_page(struct logic_call *call, const char *group_id, uint64_t stamp, const struct logic_page *page, char ***ids, size_t *n,

@@ -182,8 +182,8 @@ static int member_rows(struct logic_call *call, const char *group_id, uint64_t s
     return logic_rows_get(call, &kind, group_id, stamp, ids, n, rows);
 }
 
-int logic_group_members_at(struct logic_call *call, const char *group_id, uint64_t stamp, char *const *ids, size_t n, enum logic_order order,
-                           Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n_out)
+int logic_group_members_at(struct logic_call *call, const char *group_id, uint64_t stamp, char *const *ids, size_t n,
+                           enum logic_order order, Openim__Sdkws__GroupMemberFullInfo ***out, size_t *n_out)
 {
     struct logic_index *index = logic_index_new(call->lane->arena, ids, n);
     ProtobufCMessage **rows = logic_list(call, n);

@@ -1,7 +1,7 @@
 /*
- * The lane of everything that is not a message: takes records of <prefix>rpc in batches, rpc_request.c answers each. After a batch: what was
- * produced is acknowledged, the replies are published, the offsets are committed, in this order, so that a crash repeats a record and never
- * loses one. Reads that may take long are handed on to rpc_search.c.
+ * The lane of everything that is not a message: takes records of <prefix>rpc in batches, rpc_request.c answers each. After a batch: what
+ * was produced is acknowledged, the replies are published, the offsets are committed, in this order, so that a crash repeats a record and
+ * never loses one. Reads that may take long are handed on to rpc_search.c.
  *
  * main.c runs it, one per lane. A store that is away costs a request its answer (500), it never stops the lane; only Redis, where the
  * replies leave, is waited for.
@@ -101,11 +101,12 @@ static int rpc_batch(struct rpc *rpc, const struct oim_kafka_record *records, in
 static void rpc_sweep(struct rpc *rpc)
 {
     struct oim_sql_value args[] = {oim_sql_int(oim_now_ms() - LOG_KEPT_MS)};
+    struct logic_lane *lane = &rpc->requests.lane;
     uint64_t gone = 0;
 
     if (oim_mono_ms() < rpc->sweep_at) return;
-    oim_arena_reset(rpc->requests.lane.arena);
-    (void)oim_sql_exec(rpc->requests.lane.db, rpc->requests.lane.arena, "DELETE FROM request_log WHERE create_time < ? LIMIT 1000", args, 1, NULL, &gone);
+    oim_arena_reset(lane->arena);
+    (void)oim_sql_exec(lane->db, lane->arena, "DELETE FROM request_log WHERE create_time < ? LIMIT 1000", args, 1, NULL, &gone);
     rpc->sweep_at = oim_mono_ms() + (gone ? 1000 : LOG_SWEEP_MS);
 }
 

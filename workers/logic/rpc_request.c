@@ -1,7 +1,7 @@
 /*
- * One record of <prefix>rpc: from its bytes to the answer that waits in lane.down; rpc_request.h holds the contract. The life of a record:
- * logic_request -> uplink -> rest, ws, event or task -> call_run -> handler -> reply. A store that is away costs a request its answer (500),
- * it never stops the lane.
+ * One record of <prefix>rpc: from its bytes to the answer that waits in lane.down; rpc_request.h holds the contract. The life of a
+ * record: logic_request -> uplink -> rest, ws, event or task -> call_run -> handler -> reply. A store that is away costs a request its answer
+ * (500), it never stops the lane.
  */
 #include "rpc_request.h"
 
@@ -148,7 +148,9 @@ static int call_run(struct logic_requests *r, struct logic_call *call, const str
 
 static bool call_stale(const struct logic_call *call, const struct logic_route *route)
 {
-    return (route->effect == LOGIC_READ || route->effect == LOGIC_SEARCH) && call->up->deadline > 0 && oim_now_ms() - call->up->deadline > STALE_MS;
+    bool read = route->effect == LOGIC_READ || route->effect == LOGIC_SEARCH;
+
+    return read && call->up->deadline > 0 && oim_now_ms() - call->up->deadline > STALE_MS;
 }
 
 static void rest(struct logic_requests *r, struct logic_call *call)
