@@ -32,6 +32,7 @@ SUITES="unit       unit gcc
         friends    tests/system/friends.py
         messages   tests/system/messages.py
         groups     tests/system/groups.py
+        two        tests/system/two.sh
         sdk        sdk
         queries    tests/system/queries.py $LOGS/mariadb-slow.log $slow_log
         fuzz       make -s -C tests/fuzz run SECONDS=60 BUILD=$ROOT/build-fuzz
