@@ -22,7 +22,8 @@
 /*
  * Cores of 3.8 up to patch 10, the one of the browsers among them, read the
  * blacklist after their own change of it and when they hear of it, and fail
- * when they do both at once.  So they hear of it somewhat later.
+ * when they do both at once.  So they hear of it somewhat later; as they do of
+ * the conversation of a group that they join (workers/logic/conversation.h).
  */
 #define NGX_HTTP_OPENIM_LATE_MS        300
 #define NGX_HTTP_OPENIM_LATE           1024  /* pushes; more go at once */

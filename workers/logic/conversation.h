@@ -17,7 +17,8 @@
 
 #include "conversation.pb-c.h"
 
-/* Users joined a group: the row is made if it is missing, and its end, as that of seq_user, is open (0). */
+/* Users joined a group: the row is made if it is missing, and its end, as that of seq_user, is open (0). Its notice is late: cores that
+ * hear of the row before the group ask for the group by its id, and then tell nobody that it was joined (sdk-clients.md 11.5). */
 int logic_conv_join(struct logic_call *call, const char *group_id, char *const *users, size_t n);
 
 /* Users left: both ends are the conversation's newest seq now. The task LeftTask moves them to the notice of the leaving. */

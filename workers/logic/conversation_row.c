@@ -124,7 +124,7 @@ int logic_conv_log(struct logic_call *call, const struct logic_conv_key *keys, O
 
 /* ---- notices ---- */
 
-static int notify_one(struct logic_call *call, char *user, char *const *ids, size_t n)
+static int notify_one(struct logic_call *call, char *user, char *const *ids, size_t n, bool late)
 {
     Openim__Sdkws__ConversationUpdateTips tips = OPENIM__SDKWS__CONVERSATION_UPDATE_TIPS__INIT;
     struct logic_notice notice = {
@@ -133,6 +133,7 @@ static int notify_one(struct logic_call *call, char *user, char *const *ids, siz
         .send_id = user,
         .recv_id = user,
         .tips = &tips.base,
+        .late = late,
     };
 
     tips.userid = user;
@@ -141,7 +142,7 @@ static int notify_one(struct logic_call *call, char *user, char *const *ids, siz
     return logic_notify(call, &notice);
 }
 
-int logic_conv_notify(struct logic_call *call, char *const *users, size_t n_users, char *const *ids, size_t n_ids)
+static int notify(struct logic_call *call, char *const *users, size_t n_users, char *const *ids, size_t n_ids, bool late)
 {
     bool *online = logic_array(call, n_users, sizeof(*online));
     int rc = logic_online(call, users, n_users, online);
@@ -149,10 +150,15 @@ int logic_conv_notify(struct logic_call *call, char *const *users, size_t n_user
     for (size_t i = 0; i < n_users && rc == OIM_OK; i++) {
         if (!online[i]) continue;
         for (size_t from = 0; from < n_ids && rc == OIM_OK; from += TIPS_IDS) {
-            rc = notify_one(call, users[i], ids + from, n_ids - from < TIPS_IDS ? n_ids - from : TIPS_IDS);
+            rc = notify_one(call, users[i], ids + from, n_ids - from < TIPS_IDS ? n_ids - from : TIPS_IDS, late);
         }
     }
     return rc;
+}
+
+int logic_conv_notify(struct logic_call *call, char *const *users, size_t n_users, char *const *ids, size_t n_ids)
+{
+    return notify(call, users, n_users, ids, n_ids, false);
 }
 
 /* ---- limits ---- */
@@ -201,7 +207,7 @@ int logic_conv_join(struct logic_call *call, const char *group_id, char *const *
     if (rc == OIM_OK) rc = logic_sql_in(call->lane, open, NULL, 0, hashes, n, "", &none);
     if (rc == OIM_OK) rc = logic_sql_in(call->lane, open, NULL, 0, logic_conv_hashes(call->lane, twins, n), n, "", &none);
     if (rc == OIM_OK) rc = logic_version_write_each(call->lane, LOGIC_LOG_CONVERSATION, users, n, &id, true, LOGIC_UPDATE, NULL);
-    return rc ? rc : logic_conv_notify(call, users, n, &id, 1);
+    return rc ? rc : notify(call, users, n, &id, 1, true);
 }
 
 /* Those of the users who have a row. */

@@ -53,6 +53,8 @@ int friend_notify(struct logic_call *call, enum logic_notice_type type, const ch
         .send_id = send_id,
         .recv_id = recv_id,
         .tips = tips,
+        /* cores that change their blacklist must not read it twice at the same time (ngx_http_openim_downlink_push.c) */
+        .late = type == LOGIC_N_BLACK_ADDED || type == LOGIC_N_BLACK_DELETED,
     };
 
     return logic_notify(call, &notice);

@@ -155,13 +155,6 @@ static bool is_last(const struct msg_entry *e)
     return e->msg->contenttype == LOGIC_N_GROUP_DISMISSED && e->up->source == OPENIM__INTERNAL__SOURCE__SERVER;
 }
 
-/* Cores that change their blacklist must not read it twice at the same time (ngx_http_openim_downlink_push.c). */
-static bool is_late(const struct msg_entry *e)
-{
-    return e->up->source == OPENIM__INTERNAL__SOURCE__SERVER && e->msg->seq == 0 &&
-           (e->msg->contenttype == LOGIC_N_BLACK_ADDED || e->msg->contenttype == LOGIC_N_BLACK_DELETED);
-}
-
 /* messages.md 10.1. The gateways know who is in a group; users who left with this very notice are named. last: of its record. */
 static void push(struct msg_lane *lane, const struct msg_entry *e, bool last)
 {
@@ -179,7 +172,7 @@ static void push(struct msg_lane *lane, const struct msg_entry *e, bool last)
         p.user_ids = both;
         p.n_users = strcmp(msg->sendid, msg->recvid) != 0 && msg_option(msg, MSG_OPT_SENDER_SYNC) ? 2 : 1;
     }
-    if (is_late(e)) p.flags |= 4;
+    if (e->up->source == OPENIM__INTERNAL__SOURCE__SERVER && msg->seq == 0 && (e->up->flags & 2)) p.flags |= 4;
     p.payload = push_payload(lane, e, &p.len);
     oim_downlink_push(lane->base.down, &p);
 }

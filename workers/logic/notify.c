@@ -146,6 +146,7 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
 
     up.alsouserids = (char **)notice->also;
     up.n_alsouserids = notice->n_also;
+    if (notice->late) up.flags |= 2;
     rc = logic_produce_msg(call, &up, msg);
     if (rc == OIM_OK && notice->answer) call->answered = true;
     return rc;

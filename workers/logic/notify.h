@@ -62,6 +62,7 @@ struct logic_notice {
     char *const *also;        /* session 3: users who are told though they are no members any more */
     size_t n_also;
     bool answer;              /* the message lane answers the REST request */
+    bool late;                /* not stored: pushed some 300 ms later, whatever is said meanwhile (Push.flags) */
 };
 
 /* After the commit (LOGIC_TX) or at once, in the order of the calls. Handling a record again gives the same clientMsgID: it is stored once.
