@@ -56,17 +56,35 @@ int logic_group_member_ids(struct logic_call *call, const char *group_id, char *
     return ids_of(call, "SELECT user_id FROM group_members WHERE group_id = ?" ORDER, group_id, ids, n);
 }
 
-int logic_group_members_check(struct logic_call *call, char *const *group_ids, size_t n)
+int logic_group_members_which(struct logic_call *call, char *const *group_ids, size_t n, bool *member)
 {
     static const char head[] = "SELECT group_id FROM group_members WHERE user_id = ? AND group_id IN";
+    struct oim_arena *a = call->lane->arena;
+    struct logic_index *index = logic_index_new(a, group_ids, n);
     struct oim_sql_value args[] = {oim_sql_text(call->up->userid)};
     struct oim_sql_rows rows;
     int rc;
 
+    for (size_t i = 0; i < n; i++) member[i] = call->admin;
     if (call->admin) return OIM_OK;
-    rc = logic_sql_in(call->lane, head, args, 1, logic_text_values(call->lane->arena, group_ids, n), n, "", &rows);
-    if (rc) return rc;
-    return rows.n == n ? OIM_OK : logic_fail(call, OIM_C_PERMISSION, "not a member of all groups");
+    rc = logic_sql_in(call->lane, head, args, 1, logic_text_values(a, group_ids, n), n, "", &rows);
+    for (size_t i = 0; rc == OIM_OK && i < rows.n; i++) {
+        size_t at = logic_index_find(index, logic_cell_text(&rows, i, 0));
+
+        if (at != SIZE_MAX) member[at] = true;
+    }
+    return rc;
+}
+
+int logic_group_members_check(struct logic_call *call, char *const *group_ids, size_t n)
+{
+    bool *member = logic_array(call, n, sizeof(*member));
+    int rc = logic_group_members_which(call, group_ids, n, member);
+
+    for (size_t i = 0; rc == OIM_OK && i < n; i++) {
+        if (!member[i]) return logic_fail(call, OIM_C_PERMISSION, "not a member of all groups");
+    }
+    return rc;
 }
 
 /* ---- groups ---- */

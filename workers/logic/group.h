@@ -65,6 +65,9 @@ int logic_group_joined_ids(struct logic_call *call, const char *user_id, char **
 /* By role, then age. */
 int logic_group_member_ids(struct logic_call *call, const char *group_id, char ***ids, size_t *n);
 
+/* member[i]: op is a member of group_ids[i], which are distinct, or an administrator of the application. */
+int logic_group_members_which(struct logic_call *call, char *const *group_ids, size_t n, bool *member);
+
 /* 1002 unless op is a member of all n groups, which are distinct, or an administrator of the application. */
 int logic_group_members_check(struct logic_call *call, char *const *group_ids, size_t n);
 

@@ -142,16 +142,50 @@ static int get_incremental_group_members(struct logic_call *call, const Protobuf
     return members_answer(call, group, &now, req, (void *)res_);
 }
 
-static int get_incremental_group_members_batch(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+/* 1002 unless the caller was a member of all n groups: has a conversation of each, which stays. */
+static int left_check(struct logic_call *call, char *const *ids, size_t n)
 {
-    const Openim__Group__BatchGetIncrementalGroupMemberReq *req = (const void *)req_;
-    Openim__Group__BatchGetIncrementalGroupMemberResp *res = (void *)res_;
-    Openim__Group__GetIncrementalGroupMemberReq **wanted = logic_list(call, req->n_reqlist);
-    Openim__Sdkws__GroupInfo **groups = logic_list(call, req->n_reqlist);
-    char **ids = logic_list(call, req->n_reqlist), **all = logic_list(call, req->n_reqlist);
-    struct logic_version *now = logic_array(call, req->n_reqlist, sizeof(*now));
+    static const char head[] = "SELECT conversation_id FROM conversations WHERE owner_hash IN";
+    struct oim_sql_value *hashes = logic_array(call, n, sizeof(*hashes));
+    struct oim_arena *a = call->lane->arena;
+    struct oim_sql_rows rows;
+    int rc;
+
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = oim_sql_blob(logic_owner_hash(a, call->up->userid, oim_arena_printf(a, "sg_%s", ids[i])), 16);
+    }
+    rc = logic_sql_in(call->lane, head, NULL, 0, hashes, n, "", &rows);
+    if (rc) return rc;
+    return rows.n == n ? OIM_OK : logic_fail(call, OIM_C_PERMISSION, "not a member of all groups");
+}
+
+/* The answer for a group: empty until it is filled in. */
+static Openim__Group__GetIncrementalGroupMemberResp *batch_answer(struct logic_call *call, char *group_id,
+                                                                  Openim__Group__BatchGetIncrementalGroupMemberResp *res)
+{
+    Openim__Group__BatchGetIncrementalGroupMemberResp__RespListEntry *entry =
+        logic_new(call, &openim__group__batch_get_incremental_group_member_resp__resp_list_entry__descriptor);
+
+    entry->key = group_id;
+    entry->value = logic_new(call, &openim__group__get_incremental_group_member_resp__descriptor);
+    res->resplist[res->n_resplist++] = entry;
+    return entry->value;
+}
+
+/* What a batch asks for, each group once: those of the caller, in order, and those that it has left. */
+struct batch {
+    Openim__Group__GetIncrementalGroupMemberReq **own; /* n_own */
+    char **ids;                                         /* of own */
+    char **left;
+    size_t n_own, n_left;
+};
+
+static int batch_read(struct logic_call *call, const Openim__Group__BatchGetIncrementalGroupMemberReq *req, struct batch *b)
+{
+    char **all = logic_list(call, req->n_reqlist), **distinct = logic_list(call, req->n_reqlist);
+    bool *member = logic_array(call, req->n_reqlist, sizeof(*member));
     struct logic_index *index;
-    size_t n = 0, changed = 0;
+    size_t n = 0;
     int rc;
 
     if (req->n_reqlist > BATCH_GROUPS) return logic_args(call, "reqList has more than %d entries", BATCH_GROUPS);
@@ -161,25 +195,51 @@ static int get_incremental_group_members_batch(struct logic_call *call, const Pr
     }
     index = logic_index_new(call->lane->arena, all, req->n_reqlist);
     for (size_t i = 0; i < req->n_reqlist; i++) {
-        if (logic_index_find(index, all[i]) != i) continue;
-        wanted[n] = req->reqlist[i];
-        ids[n++] = all[i];
+        if (logic_index_find(index, all[i]) == i) distinct[n++] = all[i];
     }
-    rc = logic_group_members_check(call, ids, n);
-    if (rc == OIM_OK) rc = versions_and_groups(call, ids, n, now, groups);
+    rc = logic_group_members_which(call, distinct, n, member);
     if (rc) return rc;
-    res->resplist = logic_list(call, n);
-    for (size_t i = 0; i < n && changed < BATCH_ROWS; i++) {
-        Openim__Group__BatchGetIncrementalGroupMemberResp__RespListEntry *entry;
+    b->own = logic_list(call, n);
+    b->ids = logic_list(call, n);
+    b->left = logic_list(call, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!member[i]) {
+            b->left[b->n_left++] = distinct[i];
+            continue;
+        }
+        b->own[b->n_own] = req->reqlist[logic_index_find(index, distinct[i])];
+        b->ids[b->n_own++] = distinct[i];
+    }
+    return left_check(call, b->left, b->n_left);
+}
+
+/* Cores of before patch 11 ask at each login for the groups of all rows that they have, and messages bring them rows of groups that the
+ * user has left. 1002 would keep them from synchronising any group, and a group without an answer is asked for again without end: what
+ * was left gets an answer that says nothing. */
+static int get_incremental_group_members_batch(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
+{
+    Openim__Group__BatchGetIncrementalGroupMemberResp *res = (void *)res_;
+    Openim__Sdkws__GroupInfo **groups;
+    struct logic_version *now;
+    size_t changed = 0;
+    struct batch b = {0};
+    int rc = batch_read(call, (const void *)req_, &b);
+
+    if (rc) return rc;
+    groups = logic_list(call, b.n_own);
+    now = logic_array(call, b.n_own, sizeof(*now));
+    rc = versions_and_groups(call, b.ids, b.n_own, now, groups);
+    if (rc) return rc;
+    res->resplist = logic_list(call, b.n_own + b.n_left);
+    for (size_t i = 0; i < b.n_left; i++) batch_answer(call, b.left[i], res);
+    for (size_t i = 0; i < b.n_own && changed < BATCH_ROWS; i++) {
+        Openim__Group__GetIncrementalGroupMemberResp *answer;
 
         if (groups[i]->status == LOGIC_GROUP_DISMISSED) continue;
-        entry = logic_new(call, &openim__group__batch_get_incremental_group_member_resp__resp_list_entry__descriptor);
-        entry->key = ids[i];
-        entry->value = logic_new(call, &openim__group__get_incremental_group_member_resp__descriptor);
-        rc = members_answer(call, groups[i], &now[i], wanted[i], entry->value);
+        answer = batch_answer(call, b.ids[i], res);
+        rc = members_answer(call, groups[i], &now[i], b.own[i], answer);
         if (rc) return rc;
-        changed += entry->value->n_insert + entry->value->n_update + entry->value->n_delete_;
-        res->resplist[res->n_resplist++] = entry;
+        changed += answer->n_insert + answer->n_update + answer->n_delete_;
     }
     return OIM_OK;
 }

@@ -461,7 +461,33 @@ async function versions(t) {
   listener.close();
 }
 
+// ---- groups that were left
+
+// An installation that finds chats of left groups asks for their rows, and cores of before patch 11 then ask for the members of all rows.
+async function left(t, kind) {
+  const o = await t.user('lo' + kind), m = await t.user('lm' + kind), as = { token: await userToken(o, 9) }, groups = {};
+  const device = await t.device(kind);
+  for (const name of ['stays', 'kicked', 'over']) {
+    const r = await rest('/group/create_group', { ownerUserID: o, memberUserIDs: [m], groupInfo: { groupName: name, groupType: 2 } }, as);
+    groups[name] = r.groupInfo.groupID;
+  }
+  const chats = async () => (await rest('/conversation/get_all_conversations', { ownerUserID: m })).conversations || [];
+  await t.check(`${kind}: a group that was left and one that is over keep no other from being synchronised`, async () => {
+    await until(async () => (await chats()).length === 3, 'the chats of three groups', WAIT);
+    await rest('/group/kick_group', { groupID: groups.kicked, kickedUserIDs: [m], reason: '' }, as);
+    await rest('/group/dismiss_group', { groupID: groups.over }, as);
+    let c = await t.login(kind, m, { device });
+    await same([c], groups.stays);
+    await c.kill();
+    await rest('/group/set_group_info_ex', { groupID: groups.stays, groupName: 'stays, renamed' }, as);
+    c = await t.login(kind, m, { device });
+    await same([c], groups.stays, groups.kicked, groups.over);
+    await c.kill();
+  });
+}
+
 export default async function (t) {
+  for (const k of KINDS) if (k !== 'J14') await left(t, k);
   const c = {};
   for (const k of KINDS) c[k] = await t.login(k, await t.user(k.toLowerCase()));
   for (let turn = 0; turn < KINDS.length; turn++) await round(t, c, turn);
