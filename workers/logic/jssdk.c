@@ -1,6 +1,9 @@
 /*
  * /jssdk: conversations with everything that a light client shows of them (rest.md B.11): row, last
  * message, peer, friend, group, counts. JSON, or protobuf in base64 (rpc_request.c).
+ *
+ * The active ones are those in which the user sees a message. Who asks by id gets every row: J14 does so for what 1006 lists and the active
+ * ones lack, takes an empty answer for none at all, and then shows no conversation whatever.
  */
 #include "pull.h"
 
@@ -22,8 +25,8 @@ static int64_t unread_of(const struct logic_seq *seq)
     return seq->high > seq->read ? seq->high - seq->read : 0;
 }
 
-/* Rows with at least one message, with their seqs. */
-static int actives_load(struct logic_call *call, Openim__Conversation__Conversation **convs, size_t n, struct active **out,
+/* Rows with at least one message, or all, with their seqs. */
+static int actives_load(struct logic_call *call, Openim__Conversation__Conversation **convs, size_t n, bool all, struct active **out,
                         size_t *n_out)
 {
     struct logic_seq *seqs = logic_array(call, n, sizeof(*seqs));
@@ -41,7 +44,7 @@ static int actives_load(struct logic_call *call, Openim__Conversation__Conversat
     *out = logic_array(call, n, sizeof(**out));
     *n_out = 0;
     for (size_t i = 0; i < n; i++) {
-        if (seqs[i].max > 0) (*out)[(*n_out)++] = (struct active){convs[i], seqs[i]};
+        if (all || seqs[i].max > 0) (*out)[(*n_out)++] = (struct active){convs[i], seqs[i]};
     }
     return OIM_OK;
 }
@@ -118,8 +121,8 @@ static int companions_load(struct logic_call *call, Openim__Jssdk__ConversationM
     return rc;
 }
 
-/* Entries without a last message are left out. */
-static int answer(struct logic_call *call, const struct active *actives, size_t n, Openim__Jssdk__ConversationMsg ***out,
+/* Entries without a last message are left out unless all are wanted. */
+static int answer(struct logic_call *call, const struct active *actives, size_t n, bool all, Openim__Jssdk__ConversationMsg ***out,
                   size_t *n_out)
 {
     Openim__Sdkws__MsgData **last = logic_list(call, n);
@@ -138,7 +141,7 @@ static int answer(struct logic_call *call, const struct active *actives, size_t 
     for (size_t i = 0; i < n; i++) {
         Openim__Jssdk__ConversationMsg *m;
 
-        if (last[i] == NULL) continue;
+        if (last[i] == NULL && !all) continue;
         m = logic_new(call, &openim__jssdk__conversation_msg__descriptor);
         m->conversation = actives[i].conv;
         m->lastmsg = last[i];
@@ -158,11 +161,11 @@ static int get_active_conversations(struct logic_call *call, const ProtobufCMess
     struct active *actives;
     int rc = logic_conversations(call, call->up->userid, &convs, &n);
 
-    if (rc == OIM_OK) rc = actives_load(call, convs, n, &actives, &n);
+    if (rc == OIM_OK) rc = actives_load(call, convs, n, false, &actives, &n);
     if (rc) return rc;
     for (size_t i = 0; i < n; i++) res->unreadcount += unread_of(&actives[i].seq);
     qsort(actives, n, sizeof(*actives), active_order);
-    return answer(call, actives, n < count ? n : count, &res->conversations, &res->n_conversations);
+    return answer(call, actives, n < count ? n : count, false, &res->conversations, &res->n_conversations);
 }
 
 static int get_conversations(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
@@ -178,10 +181,10 @@ static int get_conversations(struct logic_call *call, const ProtobufCMessage *re
     rc = logic_check_ids(call, "conversationIDs", req->conversationids, req->n_conversationids, false);
     if (rc) return rc;
     rc = logic_conversations_by_id(call, call->up->userid, req->conversationids, req->n_conversationids, &convs, &n);
-    if (rc == OIM_OK) rc = actives_load(call, convs, n, &actives, &n);
+    if (rc == OIM_OK) rc = actives_load(call, convs, n, true, &actives, &n);
     if (rc) return rc;
     for (size_t i = 0; i < n; i++) res->unreadcount += unread_of(&actives[i].seq);
-    return answer(call, actives, n, &res->conversations, &res->n_conversations);
+    return answer(call, actives, n, true, &res->conversations, &res->n_conversations);
 }
 
 #define JSSDK(name) &openim__jssdk__##name##_req__descriptor, &openim__jssdk__##name##_resp__descriptor

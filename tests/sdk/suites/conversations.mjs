@@ -17,21 +17,40 @@ const position = async (u, id) => (await rest('/msg/get_conversations_has_read_a
 // A client's conversations are the server's, sooner or later.
 const equal = (c, what) => until(async () => { eq(picture(await c.conversations()), picture(await rows(c.userID)), 'conversations'); return true; }, `${c.name} ${what}`, WAIT);
 
+const mention = async (c, groupID, list) => c.send(await c.call('createTextAtMessage', {
+  text: 'look', atUserIDList: list, atUsersInfo: list.map(u => ({ atUserID: u, groupNickname: u })), message: null }), { groupID });
+
 const texts = l => l.filter(m => m.contentType === 101).map(m => m.textElem.content);
 
 async function settings(t, peer, [a, z, y], n) {
   const u = await t.user('s' + n), conv = si(u, peer.userID);
   const device = await t.device(y), away = await t.login(y, u, { device });
   const r = await peer.say('hello', u);
-  await t.check(`${y} knows the conversation, then leaves`, async () => { await away.message(r.clientMsgID); await away.conversationWhen(conv); });
+  const g = (await peer.call('createGroup', { memberUserIDs: [u], adminUserIDs: [], ownerUserID: peer.userID,
+    groupInfo: { groupType: 2, groupName: 'settings' } })).groupID;
+  await t.check(`${y} knows the conversations, then leaves`, async () => {
+    await away.message(r.clientMsgID);
+    for (const x of [conv, sg(g)]) await away.conversationWhen(x);
+  });
   await away.kill();
-  const c = await t.login(a, u), other = await t.login(z, u);
-  const set = (f, fits, what) => t.check(`${a} sets ${what}, ${z} shows it`, async () => {
-    await c.conversationWhen(conv);
-    await other.conversationWhen(conv);
-    await c.call('setConversation', { conversationID: conv, ...f });
-    await c.conversationWhen(conv, fits, what);
-    await other.conversationWhen(conv, fits, what);
+  await t.check(`the other side makes it a private chat and mentions the user while ${y} is away`, async () => {
+    await peer.call('setConversation', { conversationID: conv, isPrivateChat: true });
+    await mention(peer, g, [u]);
+    await until(async () => (await row(u, sg(g))).groupAtType === 1, 'the mention at the server', WAIT);
+    eq((await row(u, conv)).isPrivateChat, true, 'the row of the user');
+  });
+  const [c, other] = await Promise.all([t.login(a, u), t.login(z, u)]);
+  // whoever looks: callback, own list, and at the end the server's
+  const shows = async (x, from, id, fits, what) => {
+    await x.event('OnConversationChanged', l => [].concat(l).some(v => v?.conversationID === id && fits(v)), { from });
+    await x.conversationWhen(id, fits, what);
+  };
+  const set = (f, fits, what, id = conv) => t.check(`${a} sets ${what}, ${z} shows it`, async () => {
+    const at = [c, other].map(x => x.mark());
+    for (const x of [c, other]) await x.conversationWhen(id);
+    await c.call('setConversation', { conversationID: id, ...f });
+    await shows(c, at[0], id, fits, what);
+    await shows(other, at[1], id, fits, what);
   });
 
   await set({ isPinned: true }, x => x.isPinned, 'the pin');
@@ -40,14 +59,23 @@ async function settings(t, peer, [a, z, y], n) {
   await set({ burnDuration: 45 }, x => x.burnDuration === 45, 'the burn duration');
   await set({ isMsgDestruct: true, msgDestructTime: 86400 }, x => x.isMsgDestruct && x.msgDestructTime === 86400, 'destruction');
   await set({ isPinned: false }, x => !x.isPinned, 'no pin');
+  await set({ isPinned: true, recvMsgOpt: 2 }, x => x.isPinned && x.recvMsgOpt === 2, 'pin and no push for a group', sg(g));
 
-  await t.check(`${a} makes it a private chat, on both sides`, async () => {
-    await c.call('setConversation', { conversationID: conv, isPrivateChat: true });
-    for (const x of [c, other, peer]) await x.conversationWhen(conv, v => v.isPrivateChat, 'private');
-    ok((await row(peer.userID, conv)).isPrivateChat, 'the row of the peer');
+  await t.check(`${a} ends the private chat and begins it again, on both sides`, async () => {
+    for (const on of [false, true]) {
+      const at = [c, other, peer].map(x => x.mark());
+      await c.call('setConversation', { conversationID: conv, isPrivateChat: on });
+      for (const [i, x] of [c, other, peer].entries()) await shows(x, at[i], conv, v => v.isPrivateChat === on, `private: ${on}`);
+      for (const [x, what] of [[u, 'user'], [peer.userID, 'peer']]) eq((await row(x, conv)).isPrivateChat, on, `the row of the ${what}`);
+    }
   });
 
-  const again = await t.login(y, u, { device }), fresh = t.login('N15', u, { platformID: 8 }); // a platform that none of the others is on
+  const again = await t.login(y, u, { device });
+  await t.check(`${y} is told what changed while it was away`, async () => {
+    await shows(again, 0, conv, v => v.isPrivateChat && v.burnDuration === 45 && v.recvMsgOpt === 2, 'private');
+    await shows(again, 0, sg(g), v => v.groupAtType === 1 && v.isPinned && v.recvMsgOpt === 2, 'with the mention');
+  });
+  const fresh = t.login('N15', u, { platformID: 8 }); // a platform that none of the others is on
   for (const [x, what] of [[c, 'which set them'], [other, 'which looked on'], [again, 'which was away'], [await fresh, 'freshly installed']]) {
     await t.check(`${x.kind} ${what} has the server's conversations`, () => equal(x, what));
   }
@@ -76,11 +104,10 @@ async function receiving(t, peer) {
 
 async function mentions(t, peer) {
   const kinds = ['N15', 'W385', 'N10', 'J14'], id = {}, c = {};
-  for (const k of kinds) { id[k] = await t.user('m' + k.toLowerCase()); c[k] = await t.login(k, id[k]); }
+  for (const k of kinds) id[k] = await t.user('m' + k.toLowerCase());
+  await Promise.all(kinds.map(async k => { c[k] = await t.login(k, id[k]); }));
   const g = (await peer.call('createGroup', { memberUserIDs: kinds.map(k => id[k]), adminUserIDs: [], ownerUserID: peer.userID, groupInfo: { groupType: 2, groupName: 'mentions' } })).groupID;
   const conv = sg(g);
-  const mention = async list => peer.send(await peer.call('createTextAtMessage', {
-    text: 'look', atUserIDList: list, atUsersInfo: list.map(u => ({ atUserID: u, groupNickname: u })), message: null }), { groupID: g });
   const expect = (what, want) => t.check(what, async () => {
     for (const k of kinds) await c[k].conversationWhen(conv, x => (x.groupAtType || 0) === want(k), `groupAtType ${want(k)}`);
     for (const k of kinds) eq((await row(id[k], conv)).groupAtType, want(k), `the row of ${k}`);
@@ -92,15 +119,15 @@ async function mentions(t, peer) {
 
   for (const k of kinds) await t.check(`${k} has the conversation of the group`, () => c[k].conversationWhen(conv));
   for (const k of ['N15', 'W385']) {
-    await mention([id[k]]);
+    await mention(peer, g, [id[k]]);
     await expect(`${k} is mentioned, the others are not`, x => (x === k ? 1 : 0));
     await reset(k);
   }
-  await mention(['AtAllTag']);
+  await mention(peer, g, ['AtAllTag']);
   await expect('all are mentioned', () => 2);
   eq((await row(peer.userID, conv)).groupAtType, 0, 'the row of the sender');
   for (const k of kinds) await reset(k, ', all');
-  await mention(['AtAllTag', id.W385]);
+  await mention(peer, g, ['AtAllTag', id.W385]);
   await expect('all are mentioned, and W385', k => (k === 'W385' ? 3 : 2));
   for (const k of kinds) await reset(k, ', all and one');
   await peer.call('setGroupInfo', { groupID: g, notification: 'read this' });
@@ -133,7 +160,7 @@ async function mentions(t, peer) {
 }
 
 async function clearing(t, peer) {
-  const u = await t.user('clear'), conv = si(u, peer.userID), c = await t.login('N15', u), other = await t.login('W385', u);
+  const u = await t.user('clear'), conv = si(u, peer.userID), [c, other] = await Promise.all([t.login('N15', u), t.login('W385', u)]);
   for (let i = 1; i <= 5; i++) await peer.say(`before ${i}`, u);
   await c.conversationWhen(conv, x => x.unreadCount === 5, 'with 5 unread');
   await other.conversationWhen(conv, x => x.unreadCount === 5, 'with 5 unread');
@@ -152,6 +179,16 @@ async function clearing(t, peer) {
     await fresh.conversationWhen(conv, x => x.unreadCount === 1, 'with 1 unread');
     eq(texts(await fresh.wholeHistory(conv)), ['after'], 'texts');
     await equal(fresh, 'after the clearing');
+    await fresh.kill();
+  });
+  await t.check('a fresh J14 shows an emptied conversation, and one that nobody has written in', async () => {
+    const nobody = await t.user('nobody'), set = { conversationID: si(u, nobody), conversationType: 1, userID: nobody, isPinned: true };
+    await rest('/conversation/set_conversations', { userIDs: [u], conversation: set });
+    await rest('/msg/clear_conversation_msg', { userID: u, conversationIDs: [conv] });
+    const fresh = await t.login('J14', u);
+    await equal(fresh, 'freshly installed');
+    eq((await fresh.conversation(conv)).unreadCount, 0, 'unread');
+    eq(texts(await fresh.wholeHistory(conv)), [], 'texts');
     await fresh.kill();
   });
   await t.check('N15 deletes the conversation; it comes back with the next message alone', async () => {
@@ -174,9 +211,8 @@ async function deletion(t, peer) {
     const next = await rest('/conversation/get_incremental_conversations', { userID: u, versionID: now.versionID, version: now.version });
     eq([next.full, next.delete], [false, [conv]], 'the change');
     eq(await rows(u), [], 'rows');
-    for (const k of ['N10', 'W385', 'J14']) {
-      const fresh = await t.login(k, u);
-      eq(picture(await fresh.conversations()), [], `the list of ${k}`);
+    for (const fresh of await Promise.all(['N10', 'W385', 'J14'].map(k => t.login(k, u)))) {
+      eq(picture(await fresh.conversations()), [], `the list of ${fresh.kind}`);
       await fresh.kill();
     }
   });

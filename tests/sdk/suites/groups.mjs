@@ -489,7 +489,7 @@ async function left(t, kind) {
 export default async function (t) {
   for (const k of KINDS) if (k !== 'J14') await left(t, k);
   const c = {};
-  for (const k of KINDS) c[k] = await t.login(k, await t.user(k.toLowerCase()));
+  await Promise.all(KINDS.map(async k => { c[k] = await t.login(k, await t.user(k.toLowerCase())); }));
   for (let turn = 0; turn < KINDS.length; turn++) await round(t, c, turn);
   for (const z of KINDS) await away(t, c, z);
   await versions(t);

@@ -37,7 +37,7 @@ async function single(t, kindA, kindB, kindB2) {
   const who = `${kindA} with ${kindB} and ${kindB2}`, check = (what, fn) => t.check(`${who}: ${what}`, fn);
   const A = await t.user('a' + kindA.toLowerCase() + kindB.toLowerCase()), B = await t.user('b' + kindA.toLowerCase() + kindB.toLowerCase());
   const conv = si(A, B), device = await t.device(kindB2);
-  let a = await t.login(kindA, A), b = await t.login(kindB, B), b2 = await t.login(kindB2, B, { device });
+  let [a, b, b2] = await Promise.all([t.login(kindA, A), t.login(kindB, B), t.login(kindB2, B, { device })]);
   const id = {}, want = [];
   const say = async (c, to, text) => { id[text] = (await c.say(text, to)).clientMsgID; want.push(text); };
   const arrived = (text, ...clients) => Promise.all(clients.map(c => c.message(id[text])));
@@ -141,7 +141,7 @@ async function group(t, turn) {
   const who = `group of ${kOwner}, administrator ${kAdmin}, members ${kMember} and ${kOther}`, check = (what, fn) => t.check(`${who}: ${what}`, fn);
   const U = {}, c = {}, id = {}, want = [];
   for (const k of KINDS) U[k] = await t.user('g' + turn + k.toLowerCase());
-  for (const k of KINDS) c[k] = await t.login(k, U[k]);
+  await Promise.all(KINDS.map(async k => { c[k] = await t.login(k, U[k]); }));
   const everybody = Object.values(c);
   let groupID, conv;
 
