@@ -22,7 +22,7 @@ const groupOf = async (owner, members, more = {}) => (await as(owner, '/group/cr
   ownerUserID: owner, memberUserIDs: members, adminUserIDs: [], groupInfo: { groupName: 'theirs', groupType: 2, ...more },
 })).groupInfo.groupID;
 const row = async (u, id) => (await rest('/conversation/get_conversation', { ownerUserID: u, conversationID: id })).conversation;
-const position = async (u, id) => (await rest('/msg/get_conversations_has_read_and_max_seq', { userID: u, conversationIDs: [id] })).seqs[id];
+const position = async (userID, id) => (await rest('/msg/get_conversations_has_read_and_max_seq', { userID, conversationIDs: [id] })).seqs[id];
 const texts = async (c, conv) => (await c.wholeHistory(conv)).filter(m => m.contentType === 101).map(m => m.textElem.content);
 
 // What the device shows of everything is what the server shows, sooner or later.
@@ -182,7 +182,7 @@ async function meanwhile(t, actor, back, me, u, n) {
     for (const x of again) {
       const self = await x.call('getSelfUserInfo');
       eq([self.nickname, self.faceURL, self.ex], ['Alone ' + n, 'http://face.test/alone/' + n, 'alone'], `${x.name}: its own profile`);
-      await x.conversationWhen(si(me, u.kept), v => v.unreadCount === 0 && v.isPinned && v.isPrivateChat && v.burnDuration === 60, 'pinned');
+      await x.conversationWhen(si(me, u.kept), v => !v.unreadCount && v.isPinned && v.isPrivateChat && v.burnDuration === 60, 'pinned');
       await x.conversationWhen(si(me, u.old), v => v.unreadCount === 1, 'with 1 unread');
       await x.conversationWhen(sg(g.quiet), v => v.recvMsgOpt === 2, 'quiet');
       await x.conversationWhen(sg(g.given), v => v.groupAtType === 4, 'with the announcement');
