@@ -195,6 +195,9 @@ ngx_http_openim_rest_reply(ngx_http_request_t *r,
         type.data = data + reply->data.len;
         type.len = reply->type.len;
         ngx_memcpy(type.data, reply->type.data, type.len);
+
+    } else {
+        ctx->code = reply->code; /* that of the envelope, for the log */
     }
 
     ngx_http_openim_rest_finalize(r,

@@ -1,8 +1,8 @@
 
 /*
  * Variables for log_format and limit_* keys: $openim_user, $openim_platform,
- * $openim_operation and $openim_code (the errCode that this module gave; empty
- * when a worker answered).  Empty for requests that are not ours.
+ * $openim_operation and $openim_code (the errCode of the answer, 0: success;
+ * empty when it was no envelope).  Empty for requests that are not ours.
  */
 
 

@@ -240,8 +240,8 @@ void oim_downlink_reply(struct oim_downlink *dl, const char *gateway, uint64_t r
     item->content_type = "";
 }
 
-void oim_downlink_rest(struct oim_downlink *dl, const char *gateway, uint64_t request_id, int http_status, const char *content_type,
-                       const uint8_t *body, size_t len)
+void oim_downlink_rest(struct oim_downlink *dl, const char *gateway, uint64_t request_id, int http_status, int32_t code,
+                       const char *content_type, const uint8_t *body, size_t len)
 {
     struct item *item;
 
@@ -249,6 +249,7 @@ void oim_downlink_rest(struct oim_downlink *dl, const char *gateway, uint64_t re
     item = item_add(dl, REPLY, gateway);
     item->request_id = request_id;
     item->http_status = http_status;
+    item->code = code;
     item->msg = "";
     item->content_type = text_dup(dl, content_type);
     item->data = data_dup(dl, body, len);

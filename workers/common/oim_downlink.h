@@ -37,8 +37,9 @@ void oim_downlink_free(struct oim_downlink *dl);
 /* gateway "" is ignored: nobody waits. data is copied. flags 1: close after it. */
 void oim_downlink_reply(struct oim_downlink *dl, const char *gateway, uint64_t request_id, int32_t code, const char *msg,
                         const uint8_t *data, size_t len, uint32_t flags);
-void oim_downlink_rest(struct oim_downlink *dl, const char *gateway, uint64_t request_id, int http_status, const char *content_type,
-                       const uint8_t *body, size_t len);
+/* code: the errCode that the body says, for the gateway's log. */
+void oim_downlink_rest(struct oim_downlink *dl, const char *gateway, uint64_t request_id, int http_status, int32_t code,
+                       const char *content_type, const uint8_t *body, size_t len);
 void oim_downlink_push(struct oim_downlink *dl, const struct oim_downlink_push *push);
 /* Which groups a user is in (proto/internal.proto, Groups; copied): to one gateway, or, with gateway NULL, to those that hold the user. */
 struct Openim__Internal__Groups;

@@ -90,6 +90,11 @@ static void redis_add(struct msg_lane *lane, struct msg_entry **list, size_t n)
 
 /* ---- answers ---- */
 
+static int32_t code_of(const struct msg_entry *e)
+{
+    return e->outcome == MSG_REFUSED ? e->fail.code : 0;
+}
+
 static void answer_rest(struct msg_lane *lane, const struct msg_entry *e, const Openim__Msg__SendMsgResp *resp)
 {
     struct oim_buf *out = &lane->scratch;
@@ -105,7 +110,7 @@ static void answer_rest(struct msg_lane *lane, const struct msg_entry *e, const 
         oim_json_string(out, resp->clientmsgid, strlen(resp->clientmsgid));
         oim_buf_printf(out, ",\"sendTime\":%" PRId64 "}}", resp->sendtime);
     }
-    oim_downlink_rest(lane->base.down, e->up->gateway, e->up->requestid, 0, "", out->data, out->len);
+    oim_downlink_rest(lane->base.down, e->up->gateway, e->up->requestid, 0, code_of(e), "", out->data, out->len);
 }
 
 static void answer(struct msg_lane *lane, const struct msg_entry *e)
@@ -125,8 +130,7 @@ static void answer(struct msg_lane *lane, const struct msg_entry *e)
     if (e->up->path[0]) { /* asked by REST */
         answer_rest(lane, e, &resp);
     } else {
-        oim_downlink_reply(lane->base.down, e->up->gateway, e->up->requestid, e->outcome == MSG_REFUSED ? e->fail.code : 0,
-                           e->outcome == MSG_REFUSED ? e->fail.msg : "", data, len, 0);
+        oim_downlink_reply(lane->base.down, e->up->gateway, e->up->requestid, code_of(e), code_of(e) ? e->fail.msg : "", data, len, 0);
     }
 }
 

@@ -70,7 +70,7 @@ static void reply_rest(struct logic_requests *r, struct logic_call *call, const 
     } else {
         oim_json_envelope(body, 0, "", "", res);
     }
-    oim_downlink_rest(r->lane.down, up->gateway, up->requestid, call->http_status, "", body->data, body->len);
+    oim_downlink_rest(r->lane.down, up->gateway, up->requestid, call->http_status, fail->code, "", body->data, body->len);
 }
 
 static void reply_ws(struct logic_requests *r, struct logic_call *call, const ProtobufCMessage *res)
@@ -179,7 +179,7 @@ static void rest(struct logic_requests *r, struct logic_call *call)
         reply_rest(r, call, NULL);
         return;
     }
-    oim_downlink_rest(r->lane.down, call->up->gateway, call->up->requestid, 404, "text/plain", (const uint8_t *)missing,
+    oim_downlink_rest(r->lane.down, call->up->gateway, call->up->requestid, 404, 0, "text/plain", (const uint8_t *)missing,
                       sizeof(missing) - 1);
 }
 

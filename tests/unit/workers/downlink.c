@@ -130,8 +130,9 @@ static void replies(void **state)
     assert_int_equal(oim_downlink_pending(dl), 0);
     oim_downlink_reply(dl, gw[0], 7, 0, "", (const uint8_t *)"da\0ta", 5, 0);
     oim_downlink_reply(dl, gw[0], UINT64_MAX, 1001, "ArgsError", NULL, 0, 1);
-    oim_downlink_rest(dl, gw[2], 8, 404, "text/plain", (const uint8_t *)"no", 2); /* a dead one is published to as well */
-    assert_int_equal(oim_downlink_pending(dl), 3);
+    oim_downlink_rest(dl, gw[2], 8, 404, 0, "text/plain", (const uint8_t *)"no", 2); /* a dead one is published to as well */
+    oim_downlink_rest(dl, gw[2], 9, 0, 1204, "", (const uint8_t *)"{}", 2);
+    assert_int_equal(oim_downlink_pending(dl), 4);
     assert_int_equal(oim_downlink_flush(dl, rds), OIM_OK);
     assert_int_equal(oim_downlink_pending(dl), 0);
 
@@ -150,6 +151,9 @@ static void replies(void **state)
     assert_int_equal(at, 2);
     assert_int_equal(d->replies[0]->httpstatus, 404);
     assert_string_equal(d->replies[0]->contenttype, "text/plain");
+    assert_int_equal(d->replies[0]->errcode, 0);
+    assert_int_equal(d->replies[1]->httpstatus, 0);
+    assert_int_equal(d->replies[1]->errcode, 1204);
 
     oim_downlink_reply(dl, gw[0], 9, 0, "", NULL, 0, 0);
     assert_int_equal(oim_downlink_flush(dl, rds), OIM_OK);
