@@ -9,6 +9,7 @@ import http.client, json, os, random, string, sys, time
 
 GROUPS, FRIENDS = 130, 620  # more than one piece of each (workers/logic/profile.c)
 WAIT_S = 30
+QUOTES = '"' * 65535         # four bytes each in a notice
 
 
 class Api:
@@ -73,16 +74,18 @@ def main():
             failed += 1
             print(f"not ok {name}: {seen}", flush=True)
 
-    gone, back, own = world.friends[3], world.friends[4], world.groups[7]
+    gone, back, own, heavy = world.friends[3], world.friends[4], world.groups[7], world.groups[11]
     api.post("/friend/delete_friend", {"ownerUserID": gone, "friendUserID": world.user}, gone)
     api.post("/friend/delete_friend", {"ownerUserID": world.user, "friendUserID": back}, world.user)
+    # with what this group says of itself the notice would be too large for a message; the log has the change all the same
+    api.post("/group/set_group_info_ex", {"groupID": heavy, **dict.fromkeys(("introduction", "faceURL", "ex"), QUOTES)}, world.owner)
     api.post("/group/set_group_member_info", {"members": [{"groupID": own, "userID": world.user, "nickname": "own", "faceURL": "own"}]})
     logs = [*world.groups, *world.friends[:20], *world.friends[-20:]]
     before = {log: world.changes(log) for log in logs}
 
     # what nobody else sees
     api.post("/user/update_user_info_ex", {"userInfo": {"userID": world.user, "ex": "x", "nickname": "old"}}, world.user)
-    api.post("/user/update_user_info_ex", {"userInfo": {"userID": world.user, "nickname": "new"}}, world.user)
+    api.post("/user/update_user_info_ex", {"userInfo": {"userID": world.user, "nickname": "new", "faceURL": QUOTES[:5000]}}, world.user)
     late, until = max(logs[GROUPS:]), time.monotonic() + WAIT_S  # friends learn in the order of their ids, after the groups
     while not names(world.changes(late, before[late])) and time.monotonic() < until:
         time.sleep(0.1)

@@ -148,6 +148,7 @@ int logic_notify(struct logic_call *call, const struct logic_notice *notice)
     up.n_alsouserids = notice->n_also;
     if (notice->late) up.flags |= 2;
     rc = logic_produce_msg(call, &up, msg);
+    if (rc == OIM_EPARSE) return logic_args(call, "what it tells is larger than a message may be");
     if (rc == OIM_OK && notice->answer) call->answered = true;
     return rc;
 }

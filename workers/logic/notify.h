@@ -66,7 +66,8 @@ struct logic_notice {
 };
 
 /* After the commit (LOGIC_TX) or at once, in the order of the calls. Handling a record again gives the same clientMsgID: it is stored once.
- * Notices of one handler with the same type, sender and receiver get ids of their own in the order of the calls. */
+ * Notices of one handler with the same type, sender and receiver get ids of their own in the order of the calls. 1001 when it would be
+ * larger than message.max_bytes: texts that are as long as they may be, several of them, full of what JSON escapes. */
 int logic_notify(struct logic_call *call, const struct logic_notice *notice);
 
 /* The same notice to each of ids that is online now (recv_id is set here; send_id NULL: each from itself). For notices that are not stored:

@@ -194,6 +194,7 @@ static int groups_notify(struct logic_call *call, const Openim__Sdkws__UserInfo 
         tips->groupmemberversion = versions[i].version;
         tips->groupmemberversionid = versions[i].id;
         rc = logic_group_notify(call, LOGIC_N_MEMBER_INFO, members[i]->groupid, &tips->base, LOGIC_DEFAULT);
+        if (rc == OIM_EFAIL) rc = OIM_OK; /* too large, with what this group says of itself: its members read the log, the others hear */
     }
     return rc;
 }

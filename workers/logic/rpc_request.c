@@ -235,6 +235,12 @@ static bool task(struct logic_requests *r, struct logic_call *call)
         r->failed++;
         usleep(RETRY_MS * 1000);
         call->fail = (struct oim_fail){0};
+        call->retriable = false;
+    }
+    if (rc != OIM_OK && !call->retriable) {
+        r->failed++;
+        oim_log(OIM_LOG_WARN, "task given up", "op=%s user=%s path=%s why=\"%s\"", call->up->operationid, call->up->userid,
+                call->up->path, call->fail.dlt);
     }
     return true;
 }
