@@ -32,13 +32,13 @@ int logic_conversations(struct logic_call *call, const char *owner, Openim__Conv
 int logic_conversations_by_id(struct logic_call *call, const char *owner, char *const *ids, size_t n_ids,
                               Openim__Conversation__Conversation ***out, size_t *n)
 {
+    static const char head[] = "SELECT " LOGIC_CONV_COLUMNS " FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
     struct oim_sql_value *hashes = logic_array(call, n_ids, sizeof(*hashes));
     struct oim_sql_rows rows;
     int rc;
 
     for (size_t i = 0; i < n_ids; i++) hashes[i] = oim_sql_blob(logic_owner_hash(call->lane->arena, owner, ids[i]), 16);
-    rc = logic_sql_in(call->lane, "SELECT " LOGIC_CONV_COLUMNS " FROM conversations WHERE owner_hash IN", NULL, 0, hashes, n_ids,
-                      "ORDER BY id", &rows);
+    rc = logic_sql_in(call->lane, head, NULL, 0, hashes, n_ids, "ORDER BY id", &rows);
     if (rc == OIM_OK) convs_of_rows(call, &rows, out, n);
     return rc;
 }

@@ -40,7 +40,7 @@ static int list_order(const void *x, const void *y)
 /* When the rows without a message were made. */
 static int times_load(struct logic_call *call, const char *owner, struct entry *entries, size_t n)
 {
-    static const char head[] = "SELECT conversation_id, create_time FROM conversations WHERE owner_hash IN";
+    static const char head[] = "SELECT conversation_id, create_time FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
     struct oim_sql_value *hashes = logic_array(call, n, sizeof(*hashes));
     char **ids = logic_list(call, n);
     struct logic_index *index;

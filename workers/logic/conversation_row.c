@@ -60,7 +60,7 @@ static int by_hash(const void *a, const void *b)
 
 int logic_conv_lock(struct logic_call *call, const struct logic_conv_key *keys, size_t n, Openim__Conversation__Conversation **rows)
 {
-    static const char head[] = "SELECT " LOGIC_CONV_COLUMNS " FROM conversations WHERE owner_hash IN";
+    static const char head[] = "SELECT " LOGIC_CONV_COLUMNS " FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
     struct oim_sql_value *hashes = logic_conv_hashes(call->lane, keys, n);
     struct place *places = logic_array(call, n, sizeof(*places));
     struct oim_sql_rows found;
@@ -213,7 +213,7 @@ int logic_conv_join(struct logic_call *call, const char *group_id, char *const *
 /* Those of the users who have a row. */
 static int owners_of(struct logic_call *call, const struct logic_conv_key *keys, size_t n, char ***owners, size_t *n_owners)
 {
-    static const char head[] = "SELECT owner_user_id FROM conversations WHERE owner_hash IN";
+    static const char head[] = "SELECT owner_user_id FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
     struct oim_sql_rows rows;
     int rc = logic_sql_in(call->lane, head, NULL, 0, logic_conv_hashes(call->lane, keys, n), n, "ORDER BY owner_hash FOR UPDATE", &rows);
 
@@ -256,7 +256,7 @@ int logic_conv_leave(struct logic_call *call, const char *group_id, char *const 
 
 int logic_conv_left(struct logic_call *call, const char *id, char *const *users, size_t n, int64_t seq)
 {
-    static const char away[] = "SELECT user_id FROM seq_user WHERE max_seq <> 0 AND max_seq < ? AND owner_hash IN";
+    static const char away[] = "SELECT user_id FROM seq_user FORCE INDEX (PRIMARY) WHERE max_seq <> 0 AND max_seq < ? AND owner_hash IN";
     struct oim_sql_value args[] = {oim_sql_int(seq)};
     struct logic_conv_key *keys = group_keys(call, id + strlen("sg_"), (char *)id, users, n);
     struct oim_sql_rows rows;
@@ -274,7 +274,7 @@ int logic_conv_min_seqs(struct logic_call *call, const char *owner, char *const 
     static const char head[] = "INSERT INTO seq_user (user_id, conversation_id, owner_hash, min_seq) VALUES ";
     static const char copy[] = "UPDATE conversations c JOIN seq_user s ON s.owner_hash = c.owner_hash SET c.min_seq = s.min_seq"
                                " WHERE c.owner_hash IN";
-    static const char find[] = "SELECT conversation_id FROM conversations WHERE owner_hash IN";
+    static const char find[] = "SELECT conversation_id FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
     struct oim_sql_value *args = logic_array(call, n * 4, sizeof(*args)), *arg = args;
     struct oim_sql_value *hashes = logic_array(call, n, sizeof(*hashes));
     struct oim_sql_rows rows;

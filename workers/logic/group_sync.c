@@ -145,7 +145,7 @@ static int get_incremental_group_members(struct logic_call *call, const Protobuf
 /* 1002 unless the caller was a member of all n groups: has a conversation of each, which stays. */
 static int left_check(struct logic_call *call, char *const *ids, size_t n)
 {
-    static const char head[] = "SELECT conversation_id FROM conversations WHERE owner_hash IN";
+    static const char head[] = "SELECT conversation_id FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
     struct oim_sql_value *hashes = logic_array(call, n, sizeof(*hashes));
     struct oim_arena *a = call->lane->arena;
     struct oim_sql_rows rows;

@@ -61,7 +61,7 @@ static int from_redis(struct logic_call *call, const char *user_id, char *const 
 static int from_archive(struct logic_call *call, char *const *ids, size_t n, unsigned what, struct logic_seq *out)
 {
     static const char head[] = "SELECT conversation_id, archived_seq, archived_time, min_seq FROM conversation_seq"
-                               " WHERE conversation_id IN";
+                               " FORCE INDEX (PRIMARY) WHERE conversation_id IN";
     struct oim_arena *a = call->lane->arena;
     struct logic_index *index = logic_index_new(a, ids, n);
     struct oim_sql_rows rows;
@@ -89,7 +89,7 @@ static int from_archive(struct logic_call *call, char *const *ids, size_t n, uns
 
 static int from_user(struct logic_call *call, const char *user_id, char *const *ids, size_t n, struct logic_seq *out)
 {
-    static const char head[] = "SELECT conversation_id, read_seq, min_seq, max_seq FROM seq_user WHERE owner_hash IN";
+    static const char head[] = "SELECT conversation_id, read_seq, min_seq, max_seq FROM seq_user FORCE INDEX (PRIMARY) WHERE owner_hash IN";
     struct oim_arena *a = call->lane->arena;
     struct logic_index *index = logic_index_new(a, ids, n);
     struct oim_sql_value *hashes = logic_array(call, n, sizeof(*hashes));
@@ -182,7 +182,8 @@ static size_t candidates(struct oim_arena *a, const char *id, char **out)
 
 int logic_convs_find(struct logic_call *call, const char *user_id, char *const *ids, size_t n, struct logic_conv *convs)
 {
-    static const char head[] = "SELECT conversation_id, min_seq, max_seq, is_pinned FROM conversations WHERE owner_hash IN";
+    static const char head[] = "SELECT conversation_id, min_seq, max_seq, is_pinned FROM conversations FORCE INDEX (PRIMARY)"
+                               " WHERE owner_hash IN";
     struct oim_arena *a = call->lane->arena;
     char **asked = logic_list(call, n * CHAT_PREFIXES), **found, *some[CHAT_PREFIXES];
     char *self = oim_arena_printf(a, "n_%s_%s", user_id, user_id);

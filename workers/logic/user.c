@@ -44,14 +44,14 @@ static Openim__Sdkws__UserInfo *user_of_row(struct logic_call *call, const struc
 
 static int users_load(struct logic_call *call, const char *scope, char *const *ids, size_t n, ProtobufCMessage **out)
 {
+    static const char head[] = "SELECT " COLUMNS " FROM users FORCE INDEX (PRIMARY) WHERE user_id IN";
     struct oim_arena *a = call->lane->arena;
     struct logic_index *index = logic_index_new(a, ids, n);
     struct oim_sql_rows rows;
     int rc;
 
     for (size_t i = 0; i < n; i++) out[i] = NULL;
-    rc = logic_sql_in(call->lane, "SELECT " COLUMNS " FROM users WHERE user_id IN", NULL, 0, logic_text_values(a, ids, n), n,
-                      "", &rows);
+    rc = logic_sql_in(call->lane, head, NULL, 0, logic_text_values(a, ids, n), n, "", &rows);
     if (rc) return rc;
     for (size_t i = 0; i < rows.n; i++) {
         size_t at = logic_index_find(index, logic_cell_text(&rows, i, 0));
@@ -345,6 +345,7 @@ static int users_search(struct logic_call *call, const char *id, const char *nam
 
 static int get_users(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
+    static const char head[] = "SELECT " COLUMNS " FROM users FORCE INDEX (storage_order) WHERE id IN";
     const Openim__User__GetPaginationUsersReq *req = (const void *)req_;
     Openim__User__GetPaginationUsersResp *res = (void *)res_;
     struct oim_sql_rows rows = {0};
@@ -365,7 +366,7 @@ static int get_users(struct logic_call *call, const ProtobufCMessage *req_, Prot
     n = (uint64_t)page.limit < rows.n - from ? (size_t)page.limit : rows.n - from;
     if (rc || n == 0) return rc;
 
-    rc = logic_sql_in(call->lane, "SELECT " COLUMNS " FROM users WHERE id IN", NULL, 0, rows.cells + from, n, "ORDER BY id", &rows);
+    rc = logic_sql_in(call->lane, head, NULL, 0, rows.cells + from, n, "ORDER BY id", &rows);
     if (rc) return rc;
     res->users = logic_list(call, rows.n);
     for (size_t i = 0; i < rows.n; i++) res->users[res->n_users++] = user_of_row(call, &rows, i);
