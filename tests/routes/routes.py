@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
-"""Goes through every route of table.txt: headers, bodies, permissions, and the shape of a successful answer, member by member.
+"""Goes through every route of table.txt: headers, bodies, limits, permissions, and the shape of a successful answer, member by member;
+then through the calls of refusals.txt.
 
     routes.py --api http://127.0.0.1:10002 [--only /friend/] [--routes FILE]
 
 FILE is the output of `openim-logic --print-routes`: the table and the program must know the same routes. Nothing here is written per
-route: what a route takes, who may call it and what it answers is in table.txt, and only there.
+route: what a route takes, who may call it and what it answers is in table.txt, what else it refuses in refusals.txt, and only there.
 """
 import argparse, base64, http.client, json, os, random, re, string, sys, time, urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "contract"))
+from rd import jwt  # pylint: disable=wrong-import-position
+
 ARGS, DENIED, INTERNAL, MISSING = 1001, 1002, 500, 1004
 MALFORMED, UNKNOWN_TOKEN = 1503, 1505
-HUGE = 20001
+LIST_MOST = 10000   # entries of a list, where the table does not say otherwise
+PLATFORM = 5
+TOKENS = ("expired", "forged", "notyet", "unstored")    # kinds that rd/jwt.py makes
 
 
 class Results:
@@ -32,7 +38,7 @@ class Parser:
     """The small language of table.txt for requests and data."""
 
     def __init__(self, text, objects):
-        self.tokens = re.findall(r"[A-Za-z]\w*|[{}(),~!?]|\[\]", text)
+        self.tokens = re.findall(r"[A-Za-z]\w*|[{}(),~!?]|\[\]|<\d+", text)
         self.at = 0
         self.objects = objects
 
@@ -47,9 +53,20 @@ class Parser:
         return token
 
     def type(self):
+        kind = self.bare()
+        while self.peek() and self.peek()[0] in "~!?<":
+            mark = self.take()
+            if mark[0] == "<":
+                kind["most"] = int(mark[1:])
+            else:
+                kind[{"~": "absent", "!": "required", "?": "null"}[mark]] = True
+        return kind
+
+    def bare(self):
+        """Without the marks behind it: those behind a list are the list's."""
         token = self.take()
         if token == "[]":
-            kind = {"list": self.type()}
+            kind = {"list": self.bare()}
         elif token == "?":
             kind = self.type()
             kind["null"] = True
@@ -64,8 +81,6 @@ class Parser:
             kind = {"scalar": token}
         else:
             kind = dict(self.objects[token])
-        while self.peek() in ("~", "!", "?"):
-            kind[{"~": "absent", "!": "required", "?": "null"}[self.take()]] = True
         return kind
 
     def members(self, end=None):
@@ -174,7 +189,7 @@ class Client:
             headers["token"] = token
         if not isinstance(body, (str, bytes)):
             body = json.dumps(body)
-        status, text = self.send(path, body, headers, **more)
+        status, text = self.send(path, body.encode() if isinstance(body, str) else body, headers, **more)
         try:
             answer = json.loads(text)
         except ValueError:
@@ -183,17 +198,20 @@ class Client:
 
 
 class World:
-    def __init__(self, client, secret):
+    """Users and a group of their own, whose names begin with a prefix of their own."""
+
+    def __init__(self, client, secret, users):
         self.client = client
         self.names = {"secret": secret, "now": int(time.time() * 1000) + 1000}
         self.names["p"] = p = "r" + "".join(random.choices(string.ascii_lowercase, k=7))
-        self.tokens = {"admin": self.must("/auth/get_admin_token", {"secret": secret, "userID": "imAdmin"}, None)["token"]}
-        users = {u: p + u for u in "abcde"}
+        self.tokens = {"admin": self.must("/auth/get_admin_token", {"secret": secret, "userID": "imAdmin"}, None)["token"], "none": None}
+        users = {u: p + u for u in users}
         self.must("/user/user_register", {"users": [{"userID": v, "nickname": u} for u, v in users.items()]})
         for user, user_id in users.items():
             self.names[user] = user_id
-            self.tokens[user] = self.must("/auth/get_user_token", {"platformID": 5, "userID": user_id})["token"]
-        self.names["token_a"] = self.tokens["a"]
+            self.tokens[user] = self.must("/auth/get_user_token", {"platformID": PLATFORM, "userID": user_id})["token"]
+        self.tokens.update((kind, jwt.variant(kind, secret, users["a"], PLATFORM)) for kind in TOKENS)
+        self.names.update(("token_" + who, token) for who, token in self.tokens.items())
         self.names["ab"] = "si_%s_%s" % tuple(sorted((users["a"], users["b"])))
         key = json.dumps({"sendID": users["a"], "recvID": users["b"], "groupID": ""})
         self.names["key_ab"] = urllib.parse.quote(base64.b64encode(key.encode()).decode())
@@ -212,6 +230,15 @@ class World:
         return re.sub(r"\$\{(\w+)\}|\$(\w+)", lambda m: str(self.names[m.group(1) or m.group(2)]), text)
 
 
+def unfold(text):
+    """[n * x] and {n * x}: n entries x, in which # is 1, 2, ...; <n * x>: n times the text x; @(x): x in base64, as in a query."""
+    def entries(m):
+        return m[1] + ", ".join(m[3].replace("#", str(i)) for i in range(1, int(m[2]) + 1)) + m[4]
+    text = re.sub(r"<(\d+) \* ([^>]+)>", lambda m: m[2] * int(m[1]), text)
+    text = re.sub(r"([\[{])(\d+) \* (\{[^{}]*\}|[^\[\]{}]*)([\]}])", entries, text)
+    return re.sub(r"@\((.*)\)", lambda m: urllib.parse.quote(base64.b64encode(m[1].encode()).decode()), text)
+
+
 # ---- what is wrong with a request
 
 def wrong_values(kind):
@@ -224,6 +251,21 @@ def wrong_values(kind):
 
 def without(body, name):
     return {k: v for k, v in body.items() if k != name}
+
+
+def of_length(kind, n, prefix):
+    """n different entries, or n characters."""
+    if "list" not in kind:
+        return (prefix + "x" * n)[:n]
+    return [f"{prefix}n{i}" for i in range(n)] if kind["list"]["scalar"] == "s" else list(range(1, n + 1))
+
+
+def limit_problem(answer, most, beyond):
+    """Beyond a limit the refusal names it; at the limit, whatever else may be wrong, it is not the limit."""
+    if answer is None:
+        return "no envelope"
+    named = answer["errCode"] == ARGS and f"than {most} " in answer["errDlt"]
+    return None if named == beyond and answer["errCode"] != INTERNAL else f"errCode {answer['errCode']} {answer['errDlt']}"[:200]
 
 
 def code_problem(answer, *codes):
@@ -240,7 +282,8 @@ class Suite:
     def __init__(self, client, world, results):
         self.client, self.world, self.results = client, world, results
 
-    def run(self, route):
+    def run(self, route, read):
+        self.read = read
         self.path = route.path + ("?" + self.world.fill(route.query) if route.query else "")
         self.route = route
         self.body = json.loads(self.world.fill(route.body))
@@ -287,10 +330,19 @@ class Suite:
                 self.expect(f"{name} = null", {**self.body, name: None}, self.token, ARGS)
                 if "list" in kind:
                     self.expect(f"{name} = []", {**self.body, name: []}, self.token, ARGS)
+                if name == "pagination":
+                    for number in (0, -1):
+                        page = {"pageNumber": number, "showNumber": 1}
+                        self.expect(f"pageNumber = {number}", {**self.body, name: page}, self.token, ARGS)
             if kind.get("list", {}).get("scalar") == "s":
-                huge = [f"{self.world.names['p']}huge{i}" for i in range(HUGE)]
-                self.expect(f"{name} of {HUGE}", {**self.body, name: huge}, self.token, ARGS)
                 self.expect(f"{name} with a number in it", {**self.body, name: [7]}, self.token, ARGS, INTERNAL)
+            self.limits(name, kind)
+
+    def limits(self, name, kind):
+        most = kind.get("most") or ("list" in kind and "scalar" in kind["list"] and LIST_MOST)
+        for n in (most, most + 1) if most else ():
+            _, answer = self.client.call(self.path, {**self.body, name: of_length(kind, n, self.world.names["p"])}, self.token)
+            self.results.check(f"{self.route.path} {name} of {n}", limit_problem(answer, most, n > most))
 
     def permissions(self):
         who, tokens = self.route.who, self.world.tokens
@@ -300,6 +352,11 @@ class Suite:
         self.expect("by a stranger", self.body, tokens["e"], *codes)
         if who == "admin":
             self.expect("by a user", self.body, tokens["a"], DENIED)
+            return
+        if who in ("gadmin", "gowner"):
+            self.expect("by an ordinary member", self.body, tokens["b" if self.route.caller == "a" else "a"], DENIED)
+        if self.read:
+            self.expect("by an administrator", self.body, tokens["admin"], 0)
 
     def success(self):
         name = f"{self.route.path} answer"
@@ -316,15 +373,36 @@ class Suite:
         self.results.check(name, problem)
 
 
+class Refusal:
+    """A line of refusals.txt."""
+
+    def __init__(self, number, line):
+        self.path, self.caller, code, self.body = re.split(r"\s*\|\s*", line, maxsplit=3)
+        code, _, self.word = code.partition(" ")
+        self.code = int(code)
+        self.name = f"{self.path.partition('?')[0]} {code}{self.word and ' ' + self.word}, line {number}"
+
+    def problem(self, client, world):
+        path, body = unfold(world.fill(self.path)), unfold(world.fill(self.body))
+        _, answer = client.call(path, body, world.tokens[self.caller])
+        if self.word and answer and self.word not in answer["errDlt"]:
+            return f"{answer['errCode']} {answer['errDlt']}"[:200]
+        return code_problem(answer, self.code)
+
+
+def refusals():
+    for number, line in enumerate(open(os.path.join(HERE, "refusals.txt")), 1):
+        if line.strip() and not line.startswith("#"):
+            yield Refusal(number, line.strip())
+
+
 WORDS = {"none": "no token", "any": "any user", "self": "the user", "anyof": "the user", "member": "group member",
          "gadmin": "group administrator", "gowner": "group owner", "admin": "administrator"}
 
 
-def known(results, routes, file):
-    """The table, docs/routes.md and the program know the same routes and say the same of who may call them."""
-    page = open(file).read()
-    docs = os.path.join(HERE, "..", "..", "docs", "routes.md")
-    results.check("docs/routes.md", None if open(docs).read() == page else "is not what openim-logic --print-routes prints")
+def known(results, routes, page, file):
+    """The table, docs/routes.md (page) and the program know the same routes and say the same of who may call them."""
+    results.check("docs/routes.md", None if open(file).read() == page else "is not what openim-logic --print-routes prints")
     program = {p: who for p, who in re.findall(r"^\| `(/[^`]*)` \| ([^|]*) \|", page, re.M) if not p.startswith("/internal/")}
     mine = {r.path: WORDS[r.who] for r in routes}
     mine.update(re.findall(r"^! (\S+) \| (.*)", open(os.path.join(HERE, "table.txt")).read(), re.M))
@@ -345,12 +423,18 @@ def main():
     ap.add_argument("--secret", default=os.environ.get("OPENIM_SECRET", "openIM123"))
     args = ap.parse_args()
     results, routes, client = Results(), table(), Client(args.api)
+    page = open(os.path.join(HERE, "..", "..", "docs", "routes.md")).read()
     if args.routes:
-        known(results, routes, args.routes)
-    suite = Suite(client, World(client, args.secret), results)
+        known(results, routes, page, args.routes)
+    reads = set(re.findall(r"^\| `(/[^`]*)` \| [^|]* \| read \|", page, re.M))
+    suite = Suite(client, World(client, args.secret, "abcde"), results)
     for route in routes:
         if args.only in route.path:
-            suite.run(route)
+            suite.run(route, route.path in reads)
+    world = World(client, args.secret, "abcdefk")
+    for refusal in refusals():
+        if args.only in refusal.path or refusal.code == 0:
+            results.check(refusal.name, refusal.problem(client, world))
     print(f"{results.passed} passed, {results.failed} failed")
     sys.exit(results.failed > 0 or results.passed == 0)
 

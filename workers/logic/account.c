@@ -45,7 +45,7 @@ static int add_notification_account(struct logic_call *call, const ProtobufCMess
 
     if (req->nickname[0] == '\0') return logic_args(call, "nickName is empty");
     if (req->appmangerlevel < LEVEL) return logic_args(call, "appMangerLevel is below %d", LEVEL);
-    rc = logic_check_name(call, "userID", req->userid);
+    rc = logic_check_id(call, "userID", req->userid);
     if (rc == OIM_OK) rc = logic_user_check(call, req->nickname, req->faceurl, NULL);
     if (rc == OIM_OK) rc = logic_admin(call);
     if (rc == OIM_OK) rc = id_choose(call, req->userid, &user->userid);

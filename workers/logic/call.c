@@ -188,8 +188,14 @@ int logic_check_ids(struct logic_call *call, const char *name, char *const *ids,
     return OIM_OK;
 }
 
+#define ID_MAX_BYTES 255
 #define NAME_MAX_CHARS 255
 #define TEXT_MAX_BYTES 65535
+
+int logic_check_id(struct logic_call *call, const char *field, const char *id)
+{
+    return strlen(id) <= ID_MAX_BYTES ? OIM_OK : logic_args(call, "%s is longer than %d bytes", field, ID_MAX_BYTES);
+}
 
 int logic_check_name(struct logic_call *call, const char *field, const char *text)
 {

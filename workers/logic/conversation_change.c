@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define PIECE 500         /* rows of one piece of a task */
-#define TEXT_MAX 65535    /* bytes of a TEXT column */
 #define DAY_MS 86400000LL
 #define DAYS_MAX 100000
 #define AT_ANNOUNCEMENT 4
@@ -35,21 +34,8 @@ static int settings_check(struct logic_call *call, const Openim__Conversation__S
     if (c->conversationtype == 0) return logic_args(call, "conversationType is empty");
     if (c->conversationtype == LOGIC_SESSION_SINGLE && c->userid[0] == '\0') return logic_args(call, "userID is empty");
     if (c->conversationtype == LOGIC_SESSION_GROUP && c->groupid[0] == '\0') return logic_args(call, "groupID is empty");
-    if (c->ex && strlen(c->ex->value) > TEXT_MAX) return logic_args(call, "ex is too long");
-    if (c->attachedinfo && strlen(c->attachedinfo->value) > TEXT_MAX) return logic_args(call, "attachedInfo is too long");
-    return OIM_OK;
-}
-
-/* The group of a conversation of the kind that no group has any more. */
-static int write_group_check(struct logic_call *call, char *group_id)
-{
-    Openim__Sdkws__GroupInfo *group;
-    int rc = logic_groups(call, &group_id, 1, &group);
-
-    if (rc) return rc;
-    if (group == NULL) return logic_fail(call, OIM_C_NOTFOUND, "group %s not found", group_id);
-    if (group->status == LOGIC_GROUP_DISMISSED) return logic_fail(call, OIM_C_DISMISSED, NULL);
-    return OIM_OK;
+    rc = logic_check_text(call, "ex", c->ex ? c->ex->value : NULL);
+    return rc ? rc : logic_check_text(call, "attachedInfo", c->attachedinfo ? c->attachedinfo->value : NULL);
 }
 
 static bool given(const Settings *c)
@@ -275,7 +261,8 @@ static int set_conversations(struct logic_call *call, const ProtobufCMessage *re
     int rc = settings_check(call, req);
 
     for (size_t i = 0; i < req->n_userids && rc == OIM_OK; i++) rc = logic_self(call, req->userids[i]);
-    if (rc == OIM_OK && c->conversationtype == LOGIC_SESSION_WRITE_GROUP) rc = write_group_check(call, c->groupid);
+    /* of the kind that no group has any more */
+    if (rc == OIM_OK && c->conversationtype == LOGIC_SESSION_WRITE_GROUP) rc = logic_group_alive(call, c->groupid);
     if (rc) return rc;
     users = logic_list(call, req->n_userids);
     index = logic_index_new(call->lane->arena, req->userids, req->n_userids);
@@ -293,7 +280,7 @@ static int set_conversations(struct logic_call *call, const ProtobufCMessage *re
 
 static int rows_delete(struct logic_call *call, const char *owner, char *const *ids, size_t n)
 {
-    static const char find[] = "SELECT conversation_id FROM conversations WHERE owner_hash IN";
+    static const char find[] = "SELECT conversation_id FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
     struct oim_sql_value *hashes = logic_array(call, n, sizeof(*hashes));
     struct oim_sql_rows rows, none;
     char **found;
@@ -410,8 +397,7 @@ static int update_conversations_by_user(struct logic_call *call, const ProtobufC
     const Openim__Conversation__UpdateConversationsByUserReq *req = (const void *)req_;
     Openim__Internal__PeerTask task = OPENIM__INTERNAL__PEER_TASK__INIT;
 
-    if (req->ex && strlen(req->ex->value) > TEXT_MAX) return logic_args(call, "ex is too long");
-    if (logic_self(call, req->userid)) return OIM_EFAIL;
+    if (logic_check_text(call, "ex", req->ex ? req->ex->value : NULL) || logic_self(call, req->userid)) return OIM_EFAIL;
     if (req->userid[0] == '\0') return logic_args(call, "userID is empty"); /* groups have no peer */
     if (req->ex == NULL) return OIM_OK;
     task.userid = req->userid;

@@ -13,7 +13,6 @@
 #define COLUMNS "friend_user_id, remark, create_time, add_source, operator_user_id, ex, is_pinned"
 
 enum {
-    ID_BYTES = 255, /* of user ids, as user.c lets them in */
     REMARK_CHARS = 255,
     TEXT_BYTES = 65535,
 };
@@ -22,9 +21,7 @@ enum {
 
 int friend_check_id(struct logic_call *call, const char *name, const char *id)
 {
-    if (id[0] == '\0') return logic_args(call, "%s is empty", name);
-    if (strlen(id) > ID_BYTES) return logic_args(call, "%s is longer than %d bytes", name, ID_BYTES);
-    return OIM_OK;
+    return id[0] ? logic_check_id(call, name, id) : logic_args(call, "%s is empty", name);
 }
 
 int friend_check_ids(struct logic_call *call, const char *name, char *const *ids, size_t n)

@@ -23,6 +23,9 @@ enum { LOGIC_JOIN_BY_ADMIN = 1, LOGIC_JOIN_INVITED, LOGIC_JOIN_SEARCH, LOGIC_JOI
 /* Locks the group's row for this transaction. 1004 when there is none; 1204 when it is dismissed and `alive`. */
 int logic_group_lock(struct logic_call *call, const char *group_id, bool alive, Openim__Sdkws__GroupInfo **group);
 
+/* 1004 when there is no such group, 1204 when it is dismissed. */
+int logic_group_alive(struct logic_call *call, const char *group_id);
+
 /* Members with names and faces filled in from their profiles: out[i] of ids[i], NULL where there is none. One query, one for profiles. */
 int logic_group_members(struct logic_call *call, const char *group_id, char *const *ids, size_t n,
                         Openim__Sdkws__GroupMemberFullInfo **out);

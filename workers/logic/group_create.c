@@ -22,7 +22,7 @@ static int info_check(struct logic_call *call, const Openim__Sdkws__GroupInfo *g
     if (g == NULL) return logic_args(call, "groupInfo is empty");
     if (g->grouptype != WORKING_GROUP) return logic_args(call, "groupType is not supported");
     if (g->status != LOGIC_GROUP_OK && g->status != LOGIC_GROUP_MUTED) return logic_args(call, "status is invalid");
-    rc = logic_check_name(call, "groupID", g->groupid);
+    rc = logic_check_id(call, "groupID", g->groupid);
     if (rc == OIM_OK) rc = logic_check_name(call, "groupName", g->groupname);
     if (rc == OIM_OK) rc = logic_check_text(call, "notification", g->notification);
     if (rc == OIM_OK) rc = logic_check_text(call, "introduction", g->introduction);

@@ -57,13 +57,17 @@ static int group_read(struct logic_call *call, const char *sql, const char *grou
     return OIM_OK;
 }
 
+static int alive_check(struct logic_call *call, const Openim__Sdkws__GroupInfo *group)
+{
+    if (group->status != LOGIC_GROUP_DISMISSED) return OIM_OK;
+    return logic_fail(call, OIM_C_DISMISSED, "group dismissed: %s", group->groupid);
+}
+
 int logic_group_lock(struct logic_call *call, const char *group_id, bool alive, Openim__Sdkws__GroupInfo **group)
 {
     int rc = group_read(call, "SELECT " GROUP_COLUMNS " FROM chat_groups WHERE group_id = ? FOR UPDATE", group_id, group);
 
-    if (rc) return rc;
-    if (alive && (*group)->status == LOGIC_GROUP_DISMISSED) return logic_fail(call, OIM_C_DISMISSED, "group dismissed: %s", group_id);
-    return OIM_OK;
+    return rc || !alive ? rc : alive_check(call, *group);
 }
 
 int logic_group_info(struct logic_call *call, const char *group_id, Openim__Sdkws__GroupInfo **out)
@@ -71,16 +75,24 @@ int logic_group_info(struct logic_call *call, const char *group_id, Openim__Sdkw
     return group_read(call, "SELECT " GROUP_COLUMNS " FROM chat_groups WHERE group_id = ?", group_id, out);
 }
 
+int logic_group_alive(struct logic_call *call, const char *group_id)
+{
+    Openim__Sdkws__GroupInfo *group;
+    int rc = logic_group_info(call, group_id, &group);
+
+    return rc ? rc : alive_check(call, group);
+}
+
 int logic_groups(struct logic_call *call, char *const *ids, size_t n, Openim__Sdkws__GroupInfo **groups)
 {
+    static const char head[] = "SELECT " GROUP_COLUMNS " FROM chat_groups FORCE INDEX (PRIMARY) WHERE group_id IN";
     struct oim_arena *a = call->lane->arena;
     struct logic_index *index = logic_index_new(a, ids, n);
     struct oim_sql_rows rows;
     int rc;
 
     for (size_t i = 0; i < n; i++) groups[i] = NULL;
-    rc = logic_sql_in(call->lane, "SELECT " GROUP_COLUMNS " FROM chat_groups WHERE group_id IN", NULL, 0, logic_text_values(a, ids, n), n,
-                      "", &rows);
+    rc = logic_sql_in(call->lane, head, NULL, 0, logic_text_values(a, ids, n), n, "", &rows);
     if (rc) return rc;
     for (size_t i = 0; i < rows.n; i++) {
         size_t at = logic_index_find(index, logic_cell_text(&rows, i, 0));

@@ -123,7 +123,9 @@ static int has_read_and_max_seq(struct logic_call *call, const ProtobufCMessage 
     int rc;
 
     if (req->userid[0] == '\0') return logic_args(call, "userID is empty");
-    if (req->n_conversationids > LOGIC_IDS_MAX) return logic_args(call, "conversationIDs has too many entries");
+    if (req->n_conversationids > LOGIC_IDS_MAX) {
+        return logic_args(call, "conversationIDs has more than %d entries", LOGIC_IDS_MAX);
+    }
     rc = logic_self(call, req->userid);
     if (rc == OIM_OK) rc = asked_convs(call, req, &convs, &n);
     if (rc) return rc;

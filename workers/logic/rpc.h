@@ -80,6 +80,9 @@ enum { LOGIC_IDS_MAX = 10000 }; /* of one request */
 /* 1001 when the list is empty, too long, or, if distinct, has an id twice. */
 int logic_check_ids(struct logic_call *call, const char *name, char *const *ids, size_t n, bool distinct);
 
+/* 1001 when it is longer than an id in a message (255 bytes): what it names could not be written to. */
+int logic_check_id(struct logic_call *call, const char *field, const char *id);
+
 /* 1001 when the text (NULL: none) is longer than its column: a VARCHAR(255), a TEXT. */
 int logic_check_name(struct logic_call *call, const char *field, const char *text);
 int logic_check_text(struct logic_call *call, const char *field, const char *text);
