@@ -16,8 +16,10 @@ env=$(./build.sh env) && eval "$env" || exit 2
 FAULTS='nothing logic archive nginx-worker nginx-reload kafka redis redis-wiped mariadb mongo postgres started-first changes-logic changes-mariadb changes-frozen'
 SAN='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
-# what the database server complained of before is not of this run
+# what the database server complained of, and what nginx answered, before is not of this run
 slow_log=$(stat -c %s "$LOGS/mariadb-slow.log" 2>/dev/null || echo 0)
+access_log=$(stat -c %s "$LOGS/nginx-access.log" 2>/dev/null || echo 0)
+CODES_OF='contract routes' # they give every code of tests/routes/codes.txt
 
 #       name       command
 SUITES="unit       unit gcc
@@ -35,6 +37,7 @@ SUITES="unit       unit gcc
         two        tests/system/two.sh
         sdk        sdk
         queries    tests/system/queries.py $LOGS/mariadb-slow.log $slow_log
+        codes      codes
         fuzz       make -s -C tests/fuzz run SECONDS=60 BUILD=$ROOT/build-fuzz
         fault      tests/fault/fault.sh $FAULTS"
 
@@ -70,13 +73,22 @@ routes() {
 }
 
 
+# What was answered in this run. Codes that nothing gave are findings only when the suites that give them have run.
+codes() {
+    local list=$LOGS/routes.txt name missing=()
+    for name in $CODES_OF; do [[ " $ran " == *" $name "* ]] || missing=("--missing" "$CODES_OF"); done
+    "$BUILD/bin/openim-logic" --print-routes >"$list" &&
+        tests/routes/codes.py --log "$LOGS/nginx-access.log" --offset "$access_log" --routes "$list" "${missing[@]}"
+}
+
+
 sdk() {
     OIM_API=http://$OPENIM_REST_ADDRESS OIM_WS=ws://$OPENIM_WS_ADDRESS \
         OIM_SDK_CACHE=$ROOT/var/cache/sdk tests/sdk/run.sh "$@"
 }
 
 
-passed=0 failed=0 unknown=''
+passed=0 failed=0 unknown='' ran=''
 mkdir -p "$LOGS"
 for name in "$@"; do
     grep -qE "^ *$name " <<<"$SUITES" || unknown=$name
@@ -88,7 +100,7 @@ while read -r name command; do
     log=$LOGS/test-$name.log start=$SECONDS
     # shellcheck disable=SC2086
     $command >"$log" 2>&1 </dev/null
-    code=$?
+    code=$? ran+=" $name"
     line=$(grep -aE '^([^ ]+: )?[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
     if [[ $line =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
         ((passed += BASH_REMATCH[1], failed += BASH_REMATCH[2], 1))

@@ -426,7 +426,7 @@ def main():
     page = open(os.path.join(HERE, "..", "..", "docs", "routes.md")).read()
     if args.routes:
         known(results, routes, page, args.routes)
-    reads = set(re.findall(r"^\| `(/[^`]*)` \| [^|]* \| read \|", page, re.M))
+    reads = set(re.findall(r"^\| `(/[^`]*)` \| [^|]* \| (?:read|search) \|", page, re.M))
     suite = Suite(client, World(client, args.secret, "abcde"), results)
     for route in routes:
         if args.only in route.path:

@@ -177,10 +177,8 @@ static void test_conversation_names(void **state)
     oim_arena_free(a);
 }
 
-extern const struct CMUnitTest cache_tests[]; /* cache.c */
-extern const size_t n_cache_tests;
-extern const struct CMUnitTest rows_tests[]; /* rows.c */
-extern const size_t n_rows_tests;
+extern const struct CMUnitTest cache_tests[], rows_tests[], verify_tests[]; /* cache.c, rows.c, verify.c */
+extern const size_t n_cache_tests, n_rows_tests, n_verify_tests;
 
 int main(void)
 {
@@ -195,10 +193,12 @@ int main(void)
         cmocka_unit_test(test_text_is_not_forced),
         cmocka_unit_test(test_conversation_names),
     };
-    int n = sizeof(tests) / sizeof(tests[0]) + (int)(n_cache_tests + n_rows_tests), failed = cmocka_run_group_tests_name("logic", tests, NULL, NULL);
+    int n = (int)(sizeof(tests) / sizeof(tests[0]) + n_cache_tests + n_rows_tests + n_verify_tests);
+    int failed = cmocka_run_group_tests_name("logic", tests, NULL, NULL);
 
     failed += _cmocka_run_group_tests("cache", cache_tests, n_cache_tests, NULL, NULL);
     failed += _cmocka_run_group_tests("rows", rows_tests, n_rows_tests, NULL, NULL);
+    failed += _cmocka_run_group_tests("verify", verify_tests, n_verify_tests, NULL, NULL);
 
     printf("%d passed, %d failed\n", n - failed, failed);
     return failed != 0;
