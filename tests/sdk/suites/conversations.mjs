@@ -54,6 +54,8 @@ async function settings(t, peer, [a, z, y], n) {
   });
 
   await set({ isPinned: true }, x => x.isPinned, 'the pin');
+  await set({ recvMsgOpt: 1 }, x => x.recvMsgOpt === 1, 'that it receives nothing');
+  await t.check('what is not wanted is refused to its sender', () => refused(peer.say('not wanted', u), 1001, 'a message'));
   await set({ recvMsgOpt: 2 }, x => x.recvMsgOpt === 2, 'no push');
   await set({ ex: '{"colour":"żółty"}' }, x => x.ex === '{"colour":"żółty"}', 'ex');
   await set({ burnDuration: 45 }, x => x.burnDuration === 45, 'the burn duration');
@@ -67,6 +69,8 @@ async function settings(t, peer, [a, z, y], n) {
       await c.call('setConversation', { conversationID: conv, isPrivateChat: on });
       for (const [i, x] of [c, other, peer].entries()) await shows(x, at[i], conv, v => v.isPrivateChat === on, `private: ${on}`);
       for (const [x, what] of [[u, 'user'], [peer.userID, 'peer']]) eq((await row(x, conv)).isPrivateChat, on, `the row of the ${what}`);
+      const said = await peer.say(`private: ${on}`, u);
+      for (const x of [c, other]) eq((await x.message(said.clientMsgID)).attachedInfoElem?.isPrivateChat ?? false, on, `${x.name}: private`);
     }
   });
 
@@ -74,6 +78,7 @@ async function settings(t, peer, [a, z, y], n) {
   await t.check(`${y} is told what changed while it was away`, async () => {
     await shows(again, 0, conv, v => v.isPrivateChat && v.burnDuration === 45 && v.recvMsgOpt === 2, 'private');
     await shows(again, 0, sg(g), v => v.groupAtType === 1 && v.isPinned && v.recvMsgOpt === 2, 'with the mention');
+    eq(texts(await again.wholeHistory(conv)), ['hello', 'private: false', 'private: true'], 'texts');
   });
   const fresh = t.login('N15', u, { platformID: 8 }); // a platform that none of the others is on
   for (const [x, what] of [[c, 'which set them'], [other, 'which looked on'], [again, 'which was away'], [await fresh, 'freshly installed']]) {
@@ -85,21 +90,6 @@ async function settings(t, peer, [a, z, y], n) {
     eq((await rest('/conversation/get_incremental_conversations', { userID: u, versionID: now.versionID, version: now.version })).version, now.version, 'version');
   });
   for (const x of [c, other, again, await fresh]) await x.kill();
-}
-
-async function receiving(t, peer) {
-  const u = await t.user('recv'), conv = si(u, peer.userID), c = await t.login('N10', u);
-  await peer.say('one', u);
-  await c.conversationWhen(conv);
-  await t.check('who does not want to receive gets nothing, and the sender hears of it', async () => {
-    await c.call('setConversation', { conversationID: conv, recvMsgOpt: 1 });
-    await refused(peer.say('two', u), 1001, 'a message that is not wanted');
-    await c.call('setConversation', { conversationID: conv, recvMsgOpt: 0 });
-    const r = await peer.say('three', u);
-    await c.message(r.clientMsgID);
-    eq(texts(await c.wholeHistory(conv)), ['one', 'three'], 'texts');
-  });
-  await c.kill();
 }
 
 async function mentions(t, peer) {
@@ -223,7 +213,6 @@ export default async function (t) {
   const peer = await t.login('N15', await t.user('peer'));
 
   for (const [n, trio] of TRIOS.entries()) await settings(t, peer, trio, n);
-  await receiving(t, peer);
   await clearing(t, peer);
   await deletion(t, peer);
   await mentions(t, peer);
