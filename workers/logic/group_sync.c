@@ -215,7 +215,10 @@ static int batch_read(struct logic_call *call, const Openim__Group__BatchGetIncr
 
 /* Cores of before patch 11 ask at each login for the groups of all rows that they have, and messages bring them rows of groups that the
  * user has left. 1002 would keep them from synchronising any group, and a group without an answer is asked for again without end: what
- * was left gets an answer that says nothing. */
+ * was left gets an answer that says nothing.
+ *
+ * All cores take members only from a full answer, and their row of the group is of the join log's answer before, or older. What happened
+ * to the row since then is in notices to come, or in none: with a version of before that they take the notice, or ask again. */
 static int get_incremental_group_members_batch(struct logic_call *call, const ProtobufCMessage *req_, ProtobufCMessage *res_)
 {
     Openim__Group__BatchGetIncrementalGroupMemberResp *res = (void *)res_;
@@ -238,6 +241,9 @@ static int get_incremental_group_members_batch(struct logic_call *call, const Pr
         if (groups[i]->status == LOGIC_GROUP_DISMISSED) continue;
         answer = batch_answer(call, b.ids[i], res);
         rc = members_answer(call, groups[i], &now[i], b.own[i], answer);
+        if (rc == OIM_OK && answer->full && !call->admin) {
+            rc = logic_version_before_row(call, b.ids[i], call->up->userid, &now[i], &answer->version);
+        }
         if (rc) return rc;
         changed += answer->n_insert + answer->n_update + answer->n_delete_;
     }

@@ -141,6 +141,40 @@ int logic_changes(struct logic_call *call, enum logic_log kind, const char *owne
     return OIM_OK;
 }
 
+/* Members that come and go change the row (memberCount), and so does whoever writes LOGIC_SORT for the owner. */
+static bool changes_row(const char *element, enum logic_state state)
+{
+    return state != LOGIC_UPDATE || strcmp(element, LOGIC_GROUP) == 0 || strcmp(element, LOGIC_SORT) == 0;
+}
+
+int logic_version_before_row(struct logic_call *call, const char *group_id, const char *user_id, const struct logic_version *now,
+                             uint64_t *version)
+{
+    static const char sql[] = "SELECT element_id, state, version FROM version_entries"
+                              " WHERE kind = ? AND owner_id = ? ORDER BY version DESC LIMIT 201";
+    struct oim_sql_value args[] = {oim_sql_int(LOGIC_LOG_MEMBER), oim_sql_text(group_id)};
+    struct oim_sql_rows rows = {0};
+    uint64_t step = 0, own = 0;
+    size_t newer = 0;
+    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, &rows, NULL);
+
+    *version = now->version;
+    if (rc) return rc;
+    for (size_t i = 0; i < rows.n && own == 0; i++) {
+        const char *element = logic_cell_text(&rows, i, 0);
+        enum logic_state state = (enum logic_state)logic_cell_int(&rows, i, 1);
+        uint64_t at = (uint64_t)logic_cell_int(&rows, i, 2);
+
+        if (at < step) break;
+        newer++;
+        if (step == 0 && changes_row(element, state)) step = at;
+        if (state == LOGIC_INSERT && strcmp(element, user_id) == 0) own = at;
+    }
+    /* more than CHANGES_MAX entries, and the member would start over again and again */
+    if (own == 0 && step > 1 && newer <= CHANGES_MAX && step <= now->version) *version = step - 1;
+    return OIM_OK;
+}
+
 int logic_changes_own(struct logic_call *call, enum logic_log kind, char *owner, const char *version_id, uint64_t version,
                       struct logic_version *now, struct logic_changes *changes)
 {

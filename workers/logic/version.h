@@ -41,6 +41,12 @@ uint64_t logic_version_stamp(const struct logic_version *version);
 int logic_changes(struct logic_call *call, enum logic_log kind, const char *owner, const struct logic_version *now,
                   const char *version_id, uint64_t version, struct logic_changes *changes);
 
+/* For a member that starts over with a group's log and has the group's row from somewhere before: what to give as its version instead of
+ * now->version. It is the version before the last step that changed the row, unless the member's own coming is that step: asked again
+ * with it, the log still brings the row. */
+int logic_version_before_row(struct logic_call *call, const char *group_id, const char *user_id, const struct logic_version *now,
+                             uint64_t *version);
+
 /* Both for a user's own log, by that user or an administrator: what the incremental routes begin with. */
 int logic_changes_own(struct logic_call *call, enum logic_log kind, char *owner, const char *version_id, uint64_t version,
                       struct logic_version *now, struct logic_changes *changes);
