@@ -1,6 +1,6 @@
 /*
- * Multi-row statements. A statement has few sizes, so that each is prepared once a connection and found again; n rows are given as the
- * largest sizes that fit, and no statement is larger than a server takes at its defaults. Called by store.c.
+ * Multi-row statements. A statement has few sizes, powers of two, so that each is prepared once a connection and found again and n rows are
+ * few statements; none is larger than a server takes at its defaults. Called by store.c.
  */
 #include "archive.h"
 
@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIZES 4
+#define SIZES 10
 #define BYTES_MAX 3000000 /* MySQL before 8 took 4 MiB */
 
-static const size_t sizes[SIZES] = {500, 128, 16, 1};
+static const size_t sizes[SIZES] = {512, 256, 128, 64, 32, 16, 8, 4, 2, 1};
 
 struct archive_statement {
     size_t places;
