@@ -34,6 +34,7 @@ SUITES="unit       unit gcc
         friends    tests/system/friends.py
         messages   tests/system/messages.py
         groups     tests/system/groups.py
+        statistics tests/system/statistics.py
         two        tests/system/two.sh
         sdk        sdk
         queries    tests/system/queries.py $LOGS/mariadb-slow.log $slow_log

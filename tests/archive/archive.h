@@ -48,6 +48,7 @@ int64_t stage_end_offset(int32_t partition);       /* of the topic */
 int64_t stage_committed(int32_t partition);        /* of the group, -1: none */
 int64_t sql_int(const char *sql, ...);             /* one number; the arguments are texts, closed by NULL. Fails the test without a row */
 const char *sql_text(const char *sql, ...);
+void sql_run(const char *sql);
 /* Polls until the statement gives `want`, else fails the test after the seconds. */
 void sql_await(int64_t want, int seconds, const char *sql);
 
@@ -84,6 +85,7 @@ struct feed_msg {
     int64_t time;
 };
 int64_t feed_msg(int32_t partition, const struct feed_msg *m);
+void feed_msg_soon(int32_t partition, const struct feed_msg *m); /* does not wait */
 /* The ordinary stream: message `seq` of conversation 0..CONVERSATIONS-1, the same bytes each time. Does not wait. */
 void feed_stream(int64_t epoch, int conversation, int64_t seq);
 void feed_flush(void);
@@ -96,6 +98,8 @@ const char *stream_client_id(int conversation, int64_t seq);                    
 
 /* Every conversation of the stream has exactly the seqs 1..last in both stores, byte for byte, with its ceiling and read seqs. */
 void expect_stream(int64_t last);
+/* All history is counted, and msg_counts says the same as it. */
+void expect_counts(void);
 /* archive_offset = end of the topic = the group's committed offset, for all partitions. */
 void expect_offsets(void);
 
@@ -118,6 +122,10 @@ void test_mysql_away(void **state);
 void test_mongo_away(void **state);
 void test_zombie(void **state);
 void test_two_workers(void **state);
+void test_counts(void **state);
+void test_counts_before(void **state);
+void test_counts_line(void **state);
+void test_counts_together(void **state);
 int measure(void);
 
 #endif

@@ -67,6 +67,20 @@ void expect_stream(int64_t last)
     }
 }
 
+#define COUNTED(kind, name, prefix)                                                                         \
+    " UNION ALL SELECT " kind ", send_time DIV 86400000, " name ", -COUNT(*) FROM msg_history"             \
+    " WHERE conversation_id LIKE '" prefix "\\_%' GROUP BY 2, 3"
+
+void expect_counts(void)
+{
+    static const char differ[] = "SELECT COUNT(*) FROM (SELECT SUM(n) AS more FROM (SELECT kind, day, name, n FROM msg_counts"
+        COUNTED("1", "send_id", "si") COUNTED("2", "send_id", "sg") COUNTED("3", "SUBSTR(conversation_id, 4)", "sg")
+        ") both_ways GROUP BY kind, day, name HAVING more <> 0) wrong";
+
+    sql_await(0, 10, "SELECT counted_from FROM msg_counted");
+    assert_int_equal(sql_int(differ, NULL), 0);
+}
+
 void expect_offsets(void)
 {
     for (int32_t p = 0; p < PARTITIONS; p++) {

@@ -85,10 +85,11 @@ static char *text(const char *s)
     return (char *)(uintptr_t)(s ? s : "");
 }
 
-int64_t feed_msg(int32_t partition, const struct feed_msg *f)
+void feed_msg_soon(int32_t partition, const struct feed_msg *f)
 {
     static uint8_t message[RECORD_MAX], record[RECORD_MAX];
     Openim__Sdkws__MsgData m = OPENIM__SDKWS__MSG_DATA__INIT;
+    size_t len;
 
     m.sendid = text(f->from);
     m.recvid = text(f->to);
@@ -106,7 +107,16 @@ int64_t feed_msg(int32_t partition, const struct feed_msg *f)
     m.sendtime = f->time ? f->time : BASE_TIME + f->seq;
     m.createtime = m.sendtime - 7;
     m.status = 2;
-    return feed_bytes(partition, record, stored_pack(record, f->epoch, f->conversation, f->seq, message, openim__sdkws__msg_data__pack(&m, message)));
+    len = openim__sdkws__msg_data__pack(&m, message);
+    send_record(partition, record, stored_pack(record, f->epoch, f->conversation, f->seq, message, len));
+    oim_kafka_reports(producer, report, NULL, 0);
+}
+
+int64_t feed_msg(int32_t partition, const struct feed_msg *f)
+{
+    feed_msg_soon(partition, f);
+    feed_flush();
+    return last_offset;
 }
 
 /* ---- the stream ---- */

@@ -10,6 +10,7 @@
 static const struct CMUnitTest tests[] = {
     STAGED(test_columns), STAGED(test_fences),     STAGED(test_parked), STAGED(test_repeats),     STAGED(test_kill),
     STAGED(test_mysql_away), STAGED(test_mongo_away), STAGED(test_zombie), STAGED(test_two_workers),
+    STAGED(test_counts),     STAGED(test_counts_before), STAGED(test_counts_line), STAGED(test_counts_together),
 };
 
 static bool addresses(void)

@@ -181,6 +181,11 @@ const char *sql_text(const char *sql, ...)
     return value->p;
 }
 
+void sql_run(const char *sql)
+{
+    assert_int_equal(oim_sql_exec(db, arena, sql, NULL, 0, NULL, NULL), OIM_OK);
+}
+
 void sql_await(int64_t want, int seconds, const char *sql)
 {
     int64_t until = oim_mono_ms() + seconds * 1000, got;

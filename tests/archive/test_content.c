@@ -99,6 +99,7 @@ void test_columns(void **state)
                      1);
     assert_int_equal(sql_int("SELECT read_seq FROM seq_user WHERE user_id = 'bob' AND conversation_id = ?", conv, NULL), 2);
     assert_int_equal(sql_int("SELECT COUNT(*) FROM seq_user WHERE conversation_id LIKE 'n\\_%'", NULL), 0);
+    expect_counts();
     expect_offsets();
     free(big);
     free(nick);
@@ -233,5 +234,6 @@ void test_repeats(void **state)
     assert_int_equal(worker_logged(&w, "left out: repeat under another seq"), 2);
     assert_int_equal(worker_logged(&w, "left out: another message has this seq"), 1);
     assert_int_equal(sql_int("SELECT archived_seq FROM conversation_seq WHERE conversation_id = 'si_a_b'", NULL), 6);
+    expect_counts();
     expect_offsets();
 }

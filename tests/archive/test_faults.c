@@ -27,6 +27,7 @@ static void stream_end(int seconds)
     feed_flush();
     sql_await(fed * CONVERSATIONS, seconds, COUNT);
     expect_stream(fed);
+    expect_counts();
     expect_offsets();
 }
 

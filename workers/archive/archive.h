@@ -5,9 +5,11 @@
  *   lane.c       gathers a batch from Kafka, tries until the stores have it, commits; partitions come and go
  *   decode.c     record -> row; fences, void records, what cannot be read
  *   store.c      a batch -> MongoDB, then one MySQL transaction
+ *   counts.c     what the batch adds to the counts of a day
  *   statement.c  multi-row statements of fixed sizes
  *   poison.c     parked records
  *   retention.c  old days leave MongoDB
+ *   recount.c    counts the history of before
  *
  * MySQL's archive_offset, written in the transaction of the messages, is the truth about what is done. Everything else may repeat.
  */
@@ -48,6 +50,7 @@ struct archive_row {
     uint8_t dedup[16];
     const struct oim_kafka_record *record;
     bool in_mongo, parked;
+    bool inserted; /* by this transaction */
 };
 
 struct archive_statement; /* statement.c */
@@ -59,7 +62,8 @@ struct archive_lane {
     struct oim_kafka_consumer *consumer;
     struct oim_mongo *mg;
     struct oim_sql *db;
-    struct archive_statement *history, *ceilings, *reads;
+    struct archive_statement *history, *ceilings, *reads, *counts;
+    bool one_by_one; /* this transaction writes the history in statements of one row */
 
     struct archive_partition *parts; /* by partition id */
     int32_t n_parts;
@@ -86,12 +90,22 @@ void archive_drop_partition(struct archive_lane *l, int32_t id);
 /* decode.c: adds the record to the batch (a row, a fence, nothing). OIM_OK, or what parking said. */
 int archive_decode(struct archive_lane *l, const struct oim_kafka_record *record);
 
+/* main.c: returns earlier when the process stops */
+void archive_wait(const struct oim_app *app, int64_t ms);
+
 /* store.c */
 /* Position and fence of a partition; makes the row of a new one. */
 int archive_position_load(struct archive_lane *l, int32_t partition, int64_t *next, int64_t *fence);
 /* The batch into MongoDB and MySQL. OIM_OK: it is there, or the caller can begin with the next one. OIM_EFENCED: *lost is at another
  * position than ours: drop it and try the rest. Everything else: nothing is committed in MySQL, try again. */
 int archive_store(struct archive_lane *l, int32_t *lost);
+
+/* counts.c, in the transaction of the batch: counts the rows that it has inserted. */
+int archive_counts_store(struct archive_lane *l);
+/* msg_counted.counted_from, read with the given lock ("": none). INT64_MAX: nothing is counted. */
+int archive_counted_from(struct oim_sql *db, struct oim_arena *a, const char *lock, int64_t *from);
+/* The counts lack what another version has written to the partition: everything is counted anew. */
+int archive_counts_void(struct archive_lane *l, int32_t partition);
 
 /* statement.c */
 struct archive_statement *archive_statement_new(const char *head, size_t places, const char *tail);
@@ -100,6 +114,7 @@ void archive_statement_free(struct archive_statement *s);
  * how many of rows [first, first + count) the server took, refused (may be NULL) has a row that the server will never take. */
 struct archive_rows {
     size_t n;
+    bool one_by_one; /* a statement a row */
     void (*fill)(void *ctx, size_t i, struct oim_sql_value *args);
     size_t (*bytes)(void *ctx, size_t i);
     int (*check)(void *ctx, size_t first, size_t count, uint64_t affected);
@@ -111,7 +126,8 @@ int archive_statement_run(struct archive_statement *s, struct oim_sql *db, struc
 /* poison.c: a line of <state_dir>/archive-poison.log. Thread-safe. OIM_EUNAVAIL when it cannot be written. */
 int archive_park(struct archive_lane *l, const struct oim_kafka_record *record, const char *why);
 
-/* retention.c: a thread of its own. */
+/* retention.c, recount.c: a thread each. */
 int archive_retention_run(struct oim_app *app, const struct oim_app_lane *lane);
+int archive_recount_run(struct oim_app *app, const struct oim_app_lane *lane);
 
 #endif

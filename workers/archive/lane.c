@@ -353,6 +353,7 @@ static void lane_fini(struct archive_lane *l)
     archive_statement_free(l->history);
     archive_statement_free(l->ceilings);
     archive_statement_free(l->reads);
+    archive_statement_free(l->counts);
     oim_sql_free(l->db);
     oim_mongo_free(l->mg);
     if (l->arena) oim_arena_free(l->arena);

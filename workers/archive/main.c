@@ -7,6 +7,13 @@
 #include <stdio.h>
 #include <time.h>
 
+void archive_wait(const struct oim_app *app, int64_t ms)
+{
+    for (int64_t until = oim_mono_ms() + ms, left; !app->stop && (left = until - oim_mono_ms()) > 0;) {
+        nanosleep(&(struct timespec){.tv_nsec = (left < 200 ? left : 200) * 1000000L}, NULL);
+    }
+}
+
 static int mongo_await(struct oim_app *app)
 {
     struct oim_mongo *mg = oim_mongo_new(&app->conf, "prepare");
@@ -37,13 +44,14 @@ static int lanes(struct oim_app *app, struct oim_app_lane *list, int max)
     static char names[LANES_MAX][24];
     int n = app->conf.archive.lanes < LANES_MAX ? app->conf.archive.lanes : LANES_MAX;
 
-    if (n >= max) n = max - 1;
+    if (n > max - 2) n = max - 2;
     for (int i = 0; i < n; i++) {
         snprintf(names[i], sizeof(names[i]), "archive-%d", i);
         list[i] = (struct oim_app_lane){.name = names[i], .index = i, .run = archive_lane_run};
     }
     list[n] = (struct oim_app_lane){.name = "retention", .index = n, .run = archive_retention_run};
-    return n + 1;
+    list[n + 1] = (struct oim_app_lane){.name = "recount", .index = n + 1, .run = archive_recount_run};
+    return n + 2;
 }
 
 int main(int argc, char **argv)

@@ -5,8 +5,6 @@
  */
 #include "archive.h"
 
-#include <time.h>
-
 #define FIRST_MS 60000 /* after the start: let the lanes catch up */
 #define EVERY_MS 3600000
 #define RETRY_MS 60000
@@ -14,11 +12,6 @@
 #define DAYS 3 /* each hour: a process that was down for a day misses none */
 #define DAYS_AT_START 31
 #define DAY_MS 86400000
-
-static void wait_ms(const struct oim_app *app, int64_t ms)
-{
-    for (int64_t until = oim_mono_ms() + ms; !app->stop && oim_mono_ms() < until;) nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
-}
 
 /* The `days` days before the window. */
 static int days_delete(struct oim_app *app, struct oim_mongo *mg, int days)
@@ -29,7 +22,7 @@ static int days_delete(struct oim_app *app, struct oim_mongo *mg, int days)
         int err = oim_mongo_delete_day(mg, oldest - i);
 
         if (err != OIM_OK) return err;
-        wait_ms(app, BETWEEN_MS);
+        archive_wait(app, BETWEEN_MS);
     }
     if (!app->stop) oim_log(OIM_LOG_INFO, "old days left mongodb", "before_day=%d days=%d", oldest, days);
     return OIM_OK;
@@ -41,12 +34,12 @@ int archive_retention_run(struct oim_app *app, const struct oim_app_lane *lane)
     int days = DAYS_AT_START;
 
     if (mg == NULL) return OIM_EFATAL;
-    wait_ms(app, FIRST_MS);
+    archive_wait(app, FIRST_MS);
     while (!app->stop) {
         bool done = days_delete(app, mg, days) == OIM_OK;
 
         if (done) days = DAYS;
-        wait_ms(app, done ? EVERY_MS : RETRY_MS);
+        archive_wait(app, done ? EVERY_MS : RETRY_MS);
     }
     oim_mongo_free(mg);
     return OIM_OK;

@@ -1,6 +1,6 @@
 /*
  * Multi-row statements. A statement has few sizes, powers of two, so that each is prepared once a connection and found again and n rows are
- * few statements; none is larger than a server takes at its defaults. Called by store.c.
+ * few statements; none is larger than a server takes at its defaults. Called by store.c and counts.c.
  */
 #include "archive.h"
 
@@ -49,6 +49,7 @@ static int size_choose(const struct archive_rows *rows, size_t first)
 {
     size_t left = rows->n - first, bytes = 0, fit = 0;
 
+    if (rows->one_by_one) return SIZES - 1;
     if (rows->bytes == NULL) {
         fit = left;
     } else {

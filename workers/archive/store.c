@@ -1,6 +1,6 @@
 /*
- * A batch into the stores: MongoDB first, then one MySQL transaction with the history, the ceilings, the senders' read seqs and the
- * positions. Called by lane.c, again and again until it succeeds; everything is idempotent.
+ * A batch into the stores: MongoDB first, then one MySQL transaction with the history, the ceilings, the senders' read seqs, the counts of
+ * the day (counts.c) and the positions. Called by lane.c, again and again until it succeeds; everything is idempotent.
  *
  * archive_offset is moved by compare-and-set: a lane that lost its partition without noticing (it was stopped, or slow) cannot move it,
  * and its whole transaction is void.
@@ -89,6 +89,7 @@ static int row_insist(struct archive_lane *l, size_t i)
     history_fill(l, i, args);
     err = oim_sql_exec(l->db, l->scratch, sql, args, HISTORY_PLACES, NULL, NULL);
     if (err == OIM_EEXIST) return OIM_ECONFLICT; /* it came meanwhile */
+    l->rows[i].inserted = err == OIM_OK;
     return oim_err_poison(err) ? row_refused(l, i, err) : err;
 }
 
@@ -122,21 +123,24 @@ static int row_explain(struct archive_lane *l, size_t i)
     return OIM_OK;
 }
 
+/* OIM_EEXIST: some of the rows were there and the server does not say which, but each new one is to be counted. */
 static int history_check(void *ctx, size_t first, size_t count, uint64_t affected)
 {
     struct archive_lane *l = ctx;
     int err = OIM_OK;
 
-    if (affected == count) return OIM_OK;
-    atomic_fetch_add(&l->counters->repeats, affected < count ? count - affected : 0);
+    if (affected > 0 && affected < count) return OIM_EEXIST;
+    for (size_t i = first; i < first + count; i++) l->rows[i].inserted = affected > 0;
+    if (affected > 0) return OIM_OK;
+    atomic_fetch_add(&l->counters->repeats, count);
     for (size_t i = first; i < first + count && err == OIM_OK; i++) err = row_explain(l, i);
     return err;
 }
 
 static int history_store(struct archive_lane *l)
 {
-    struct archive_rows rows = {.n = l->n_rows, .fill = history_fill, .bytes = history_bytes, .check = history_check,
-                                .refused = row_refused, .ctx = l};
+    struct archive_rows rows = {.n = l->n_rows, .one_by_one = l->one_by_one, .fill = history_fill, .bytes = history_bytes,
+                                .check = history_check, .refused = row_refused, .ctx = l};
 
     if (l->history == NULL) l->history = archive_statement_new("INSERT IGNORE INTO " HISTORY_COLUMNS, HISTORY_PLACES, "");
     return archive_statement_run(l->history, l->db, l->scratch, &rows);
@@ -241,47 +245,60 @@ static int reads_store(struct archive_lane *l)
 
 /* ---- positions ---- */
 
-static int position_read(struct archive_lane *l, int32_t partition, int64_t *next, int64_t *fence, bool *there)
+struct position {
+    bool there;
+    int64_t next, fence, counted;
+};
+
+static int position_read(struct archive_lane *l, int32_t partition, struct position *p)
 {
+    static const char sql[] = "SELECT next_offset, fence, counted_offset FROM archive_offset WHERE partition_id = ?";
     struct oim_sql_value id = oim_sql_int(partition);
     struct oim_sql_rows rows;
-    int err = oim_sql_exec(l->db, l->scratch, "SELECT next_offset, fence FROM archive_offset WHERE partition_id = ?", &id, 1, &rows, NULL);
+    int err = oim_sql_exec(l->db, l->scratch, sql, &id, 1, &rows, NULL);
 
-    *there = err == OIM_OK && rows.n > 0;
-    if (!*there) return err;
-    *next = oim_sql_cell(&rows, 0, 0)->i;
-    *fence = oim_sql_cell(&rows, 0, 1)->i;
+    *p = (struct position){.there = err == OIM_OK && rows.n > 0, .fence = -1};
+    if (!p->there) return err;
+    p->next = oim_sql_cell(&rows, 0, 0)->i;
+    p->fence = oim_sql_cell(&rows, 0, 1)->i;
+    p->counted = oim_sql_cell(&rows, 0, 2)->i;
     return OIM_OK;
 }
 
 int archive_position_load(struct archive_lane *l, int32_t partition, int64_t *next, int64_t *fence)
 {
     struct oim_sql_value id = oim_sql_int(partition);
-    bool there;
-    int err = position_read(l, partition, next, fence, &there);
+    struct position p;
+    int err = position_read(l, partition, &p);
 
-    if (err != OIM_OK || there) return err;
-    *next = 0;
-    *fence = -1;
+    *next = p.next;
+    *fence = p.fence;
+    if (err == OIM_OK && p.counted != p.next) {
+        oim_log(OIM_LOG_WARN, "history was written that nobody has counted; all of it is counted anew",
+                "partition=%d position=%" PRId64 " counted=%" PRId64, partition, p.next, p.counted);
+        err = archive_counts_void(l, partition);
+    }
+    if (err != OIM_OK || p.there) return err;
     return oim_sql_exec(l->db, l->scratch, "INSERT IGNORE INTO archive_offset (partition_id, next_offset, fence) VALUES (?, 0, -1)", &id, 1, NULL,
                         NULL);
 }
 
 static int position_store(struct archive_lane *l, int32_t partition, const struct archive_partition *p)
 {
-    static const char sql[] = "UPDATE archive_offset SET next_offset = ?, fence = ? WHERE partition_id = ? AND next_offset = ? AND fence = ?";
-    struct oim_sql_value args[] = {oim_sql_int(p->to_next), oim_sql_int(p->to_fence), oim_sql_int(partition), oim_sql_int(p->next),
+    static const char sql[] = "UPDATE archive_offset SET next_offset = ?, counted_offset = ?, fence = ?"
+                              " WHERE partition_id = ? AND next_offset = ? AND fence = ?";
+    struct oim_sql_value next = oim_sql_int(p->to_next);
+    struct oim_sql_value args[] = {next, next, oim_sql_int(p->to_fence), oim_sql_int(partition), oim_sql_int(p->next),
                                    oim_sql_int(p->fence)};
-    int64_t next, fence;
+    struct position now;
     uint64_t matched;
-    bool there;
-    int err = oim_sql_exec(l->db, l->scratch, sql, args, 5, NULL, &matched);
+    int err = oim_sql_exec(l->db, l->scratch, sql, args, 6, NULL, &matched);
 
     if (err != OIM_OK || matched == 1) return err;
-    err = position_read(l, partition, &next, &fence, &there);
+    err = position_read(l, partition, &now);
     if (err != OIM_OK) return err;
     /* an earlier try whose COMMIT was not answered */
-    return there && next == p->to_next && fence == p->to_fence ? OIM_OK : OIM_EFENCED;
+    return now.there && now.next == p->to_next && now.fence == p->to_fence ? OIM_OK : OIM_EFENCED;
 }
 
 static int positions_store(struct archive_lane *l, int32_t *lost)
@@ -314,18 +331,27 @@ static int transaction_write(struct archive_lane *l, int32_t *lost)
     if (err == OIM_OK) err = history_store(l);
     if (err == OIM_OK) err = ceilings_store(l);
     if (err == OIM_OK) err = reads_store(l);
+    if (err == OIM_OK) err = archive_counts_store(l);
     if (err == OIM_OK) return oim_sql_commit(l->db);
     oim_sql_rollback(l->db);
     return err;
+}
+
+static int transaction_try(struct archive_lane *l, bool one_by_one, int32_t *lost)
+{
+    int err = oim_sql_begin(l->db);
+
+    l->one_by_one = one_by_one;
+    return err == OIM_OK ? transaction_write(l, lost) : err;
 }
 
 static int mysql_store(struct archive_lane *l, int32_t *lost)
 {
     int err = patience(l, true);
 
-    if (err == OIM_OK) err = oim_sql_begin(l->db);
     if (err != OIM_OK) return err;
-    err = transaction_write(l, lost);
+    err = transaction_try(l, false, lost);
+    if (err == OIM_EEXIST) err = transaction_try(l, true, lost);
     patience(l, false);
     return err;
 }

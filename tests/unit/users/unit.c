@@ -1,6 +1,10 @@
 /* The handlers of /user and /statistics and what follows a profile's change. */
 #include "stand.h"
 
+#include "msg.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static void expect_fail(int rc, int code)
@@ -337,6 +341,89 @@ static void test_registrations_by_day(void **state)
     assert_int_equal(res.count[1]->value, 4);
 }
 
+#define DAY 86400000LL
+
+/* What is asked for a window of [start, end): "first day, day behind the last, sign, from, to, sign, from, to" */
+static void expect_window(int64_t start, int64_t end, const char *counted_from, const char *asked)
+{
+    Openim__Msg__GetActiveUserReq req = OPENIM__MSG__GET_ACTIVE_USER_REQ__INIT;
+    Openim__Msg__GetActiveUserResp res = OPENIM__MSG__GET_ACTIVE_USER_RESP__INIT;
+    Openim__Sdkws__RequestPagination page = OPENIM__SDKWS__REQUEST_PAGINATION__INIT;
+    char want[200];
+
+    stand_teardown(NULL);
+    stand_setup(NULL);
+    call.admin = true;
+    req.start = start;
+    req.end = end;
+    req.pagination = &page;
+    page.pagenumber = 1; /* no rows: the number of all only */
+    stand_rows(1, 1, counted_from);
+    assert_int_equal(stand_run("/statistics/user/active", &req, &res), OIM_OK);
+    snprintf(want, sizeof(want), "LIMIT ? OFFSET ? | %s, 1, 0", asked);
+    if (strstr(stand_asked(stand_n_asked() - 1), want) == NULL) fail_msg("not %s in %s", want, stand_asked(stand_n_asked() - 1));
+    assert_non_null(strstr(stand_asked(stand_n_asked() - 2), asked)); /* the days */
+}
+
+/* Whole days come from the counts; of a day that is cut the smaller side is counted, to be added or taken off. */
+static void test_windows(void **state)
+{
+    expect_window(2 * DAY, 5 * DAY, "#0", "2, 5, 1, 172800000, 172800000, 1, 432000000, 432000000");
+    expect_window(2 * DAY - 1, 5 * DAY + 1, "#0", "2, 5, 1, 172799999, 172800000, 1, 432000000, 432000001");
+    expect_window(2 * DAY + 1, 5 * DAY - 1, "#0", "2, 5, -1, 172800000, 172800001, -1, 431999999, 432000000");
+    expect_window(2 * DAY, 2 * DAY + 1, "#0", "0, 0, 1, 172800000, 172800001, 1, 0, 0");
+    expect_window(2 * DAY + 5, 3 * DAY - 5, "#0", "2, 3, -1, 172800000, 172800005, -1, 259199995, 259200000");
+    expect_window(2 * DAY + 5, 2 * DAY + DAY / 2, "#0", "0, 0, 1, 172800005, 216000000, 1, 0, 0");
+    expect_window(2 * DAY - 5, 2 * DAY + 5, "#0", "0, 0, 1, 172799995, 172800005, 1, 0, 0");
+    expect_window(5, 5, "#0", "0, 0, 0, 0, 0, 0, 0, 0");
+    expect_window(9, 5, "#0", "0, 0, 0, 0, 0, 0, 0, 0");
+    expect_window(-7, 2 * DAY, "#0", "0, 2, 1, 0, 0, 1, 172800000, 172800000");
+    /* what is not counted yet is read */
+    expect_window(2 * DAY, 9 * DAY, "#345600000", "4, 9, 1, 172800000, 345600000, 1, 777600000, 777600000");
+    expect_window(2 * DAY, 9 * DAY, "#345600001", "5, 9, 1, 172800000, 432000000, 1, 777600000, 777600000");
+    expect_window(5 * DAY + 5, 9 * DAY, "#345600000", "5, 9, -1, 432000000, 432000005, 1, 777600000, 777600000");
+    expect_window(2 * DAY, 3 * DAY, "#345600000", "0, 0, 1, 172800000, 259200000, 1, 0, 0");
+    expect_window(2 * DAY, 9 * DAY, "#9223372036854775807", "0, 0, 1, 172800000, 777600000, 1, 0, 0");
+}
+
+/* Nothing has been sent of what is left of today. */
+static void test_window_of_today(void **state)
+{
+    int64_t now = oim_now_ms(), today = now / DAY, next = (today + 1) * DAY;
+    char asked[120];
+
+    snprintf(asked, sizeof(asked), "2, %" PRId64 ", 1, 172800000, 172800000, -1, %" PRId64 ", %" PRId64, today + 1, now, next);
+    expect_window(2 * DAY, now, "#0", asked);
+    snprintf(asked, sizeof(asked), "2, %" PRId64 ", 1, 172800000, 172800000, -1, %" PRId64 ", %" PRId64, today + 1, next - 1, next);
+    expect_window(2 * DAY, next - 1, "#0", asked);
+    expect_window(2 * DAY, INT64_MAX, "#0", "2, 53375995584, 1, 172800000, 172800000, -1, 4611686018427387903, 4611686018457600000");
+}
+
+/* Neither end of a window may be so full that others wait. */
+static void test_window_too_large(void **state)
+{
+    Openim__Msg__GetActiveGroupReq req = OPENIM__MSG__GET_ACTIVE_GROUP_REQ__INIT;
+    Openim__Msg__GetActiveGroupResp res = OPENIM__MSG__GET_ACTIVE_GROUP_RESP__INIT;
+    Openim__Sdkws__RequestPagination page = OPENIM__SDKWS__REQUEST_PAGINATION__INIT;
+
+    call.admin = true;
+    page.pagenumber = 1;
+    req = (Openim__Msg__GetActiveGroupReq){.base = req.base, .start = DAY - 1, .end = 3 * DAY + 1, .pagination = &page};
+    stand_rows(1, 1, "#0");
+    stand_rows(1, 1, "#1");
+    expect_fail(stand_run("/statistics/group/active", &req, &res), 1001);
+    for (int i = 0; i < 2; i++) {
+        stand_teardown(NULL);
+        stand_setup(NULL);
+        call.admin = true;
+        stand_rows(1, 1, "#0");
+        for (int k = 0; k <= i; k++) stand_rows(0, 1);
+        stand_rows(1, 1, "#1");
+        expect_fail(stand_run("/statistics/group/active", &req, &res), 1001);
+        assert_int_equal(stand_n_asked(), 3 + i);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(test_##f, stand_setup, stand_teardown)
@@ -360,6 +447,9 @@ int main(void)
         T(an_update_of_nothing_asks_nothing),
         T(own_configuration_wins),
         T(registrations_by_day),
+        T(windows),
+        T(window_of_today),
+        T(window_too_large),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL), n = (int)(sizeof(tests) / sizeof(tests[0]));
 
