@@ -299,18 +299,14 @@ async function away(t, c, z) {
     g.lowered = await create(a, 'lowered', [b.userID], [user]);
     g.own = await create(first, 'own', [b.userID]);
     g.large = await create(a, 'large', [user]);
-    // who takes all members of a new group while it changes keeps its row from before
-    await same([first, a, b], ...Object.values(g));
     await muteMember(a, g.unmuted, user, 900);
     await muteGroup(a, g.unmuted, true);
-    await same([first], g.unmuted);
+    await same([first, a, b], ...Object.values(g));
   });
   await first.kill();
   await check('what happens meanwhile', async () => {
     g.created = await create(a, 'created', [user, b.userID]);
     g.invited = await create(a, 'invited', [b.userID]);
-    // who takes all members of a new group while one more comes keeps the old number of members, too
-    await same([a, b], g.created, g.invited);
     await invite(a, g.invited, user);
     await kick(a, g.kicked, user);
     await dismiss(a, g.dismissed);
