@@ -297,6 +297,10 @@ def searching():
     for bad in ("2026-02-30", "yesterday", "2026-1-1", "2026-01-01x"):
         check("search: no day", page(1, sendTime=bad)[0] == ARGS, bad)
     check("search: type", page(1, sendID=a, contentType=102)[1]["chatLogsNum"] == 0 and page(1, sendID=a, contentType=101, sessionType=1)[1]["chatLogsNum"] == 5)
+    for kind in (2, 3, 4):
+        check("search: chats of no other kind", page(1, sendID=a, sessionType=kind) == (0, {"chatLogsNum": 0, "chatLogs": None}, ""),
+              page(1, sendID=a, sessionType=kind))
+    check("search: a kind that no chat has, among all", page(1, sessionType=2)[1]["chatLogsNum"] == 0)
     check("search: for administrators", api.post("/msg/search_msg", {"pagination": {"pageNumber": 1, "showNumber": 1}}, tokens[a])[0] == DENIED)
 
 
@@ -351,6 +355,12 @@ def in_a_group():
         for text in "ab":
             api.post("/msg/send_msg", {"sendID": u, "groupID": g, "sessionType": 3, "contentType": 101, "content": {"content": text}}, admin)
     reach(owner, conv, 9)
+    for kind, want in ((0, 9), (1, 0), (3, 9)):  # the archive takes a moment
+        until = time.time() + 10
+        while (found := api.post("/msg/search_msg", {"recvID": g, "sessionType": kind, "pagination": {"pageNumber": 1, "showNumber": 99}},
+                                 admin)[1]["chatLogsNum"]) < want and time.time() < until:
+            pass
+        check(f"group: search by kind {kind}", found == want, found)
     for what, who, seqs, want in (("one's own", one, [2], 0), ("another's", one, [4], DENIED), ("one's own and another's", one, [3, 4], DENIED),
                                   ("a member's, by an administrator", admin_of, [4], 0), ("the owner's, by an administrator", admin_of, [8], DENIED),
                                   ("any, by the owner", owner, [5, 7, 9], 0)):

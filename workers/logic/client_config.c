@@ -146,6 +146,6 @@ const struct logic_route logic_config_routes[] = {
     {"/user/get_user_client_config", 0, LOGIC_SELF, USER_ROUTE(get_user_client_config), get_user_client_config, LOGIC_READ},
     {"/user/set_user_client_config", 0, LOGIC_ADMIN, USER_ROUTE(set_user_client_config), set_user_client_config, LOGIC_TX},
     {"/user/del_user_client_config", 0, LOGIC_ADMIN, USER_ROUTE(del_user_client_config), del_user_client_config, LOGIC_TX},
-    {"/user/page_user_client_config", 0, LOGIC_ADMIN, USER_ROUTE(page_user_client_config), page_user_client_config, LOGIC_READ},
+    {"/user/page_user_client_config", 0, LOGIC_ADMIN, USER_ROUTE(page_user_client_config), page_user_client_config, LOGIC_SEARCH},
     {0},
 };
