@@ -169,10 +169,11 @@ static void conn_write(struct load *l, struct conn *c)
     epoll_ctl(l->epoll, EPOLL_CTL_MOD, c->fd, &event);
 }
 
-/* Whether the answer is whole; code is its errCode, or -1. Content-Length only: that is how nginx answers here. */
-static bool answer_read(struct buf *in, char *error, size_t size)
+/* Whether the answer is whole; error: what it says unless it is a success. last: nginx ends the connection with it (keepalive_requests).
+ * Content-Length only: that is how nginx answers here. */
+static bool answer_read(struct buf *in, char *error, size_t size, bool *last)
 {
-    char *head, *body, *length;
+    char *head, *body, *length, *close;
     size_t want;
 
     buf_putc(in, '\0');
@@ -186,6 +187,8 @@ static bool answer_read(struct buf *in, char *error, size_t size)
         in->len = 0;
         return true;
     }
+    close = strcasestr(head, "\r\nConnection: close");
+    *last = close && close < body;
     want = (size_t)(body + 4 - head) + strtoul(length + 17, NULL, 10);
     if (in->len < want) return false;
     error[0] = '\0';
@@ -196,6 +199,7 @@ static bool answer_read(struct buf *in, char *error, size_t size)
 
 static void conn_read(struct load *l, struct conn *c)
 {
+    bool last = false;
     char error[200];
 
     for (;;) {
@@ -207,7 +211,11 @@ static void conn_read(struct load *l, struct conn *c)
             conn_lost(l, c);
             return;
         }
-        if (c->busy && answer_read(&c->in, error, sizeof(error))) conn_done(l, c, error[0] ? error : NULL);
+        if (c->busy == NULL || !answer_read(&c->in, error, sizeof(error), &last)) continue;
+        conn_done(l, c, error[0] ? error : NULL);
+        if (!last) continue;
+        conn_lost(l, c);
+        return;
     }
 }
 
