@@ -1,7 +1,8 @@
 /*
  * The lane of reads that may take long (LOGIC_SEARCH: searches, statistics, lists of everybody), so that nobody waits behind one. The rpc
- * lanes put such requests into a bounded queue; one thread with connections of its own answers them. A request that was in the queue when
- * the process died is not answered: its gateway says so after its deadline, as for any read.
+ * lanes put such requests into a bounded queue; one thread with connections of its own answers them, at stop those that are left, but none
+ * whose gateway waits no longer. A request that was in the queue when the process died is not answered: its gateway says so after its
+ * deadline, as for any read.
  */
 #include "rpc_request.h"
 
@@ -18,6 +19,7 @@
 struct waiting {
     uint8_t *value;
     size_t len;
+    int64_t until; /* monotonic ms: so long its gateway waits */
 };
 
 static struct {
@@ -32,6 +34,7 @@ bool logic_search_put(const Openim__Internal__Uplink *up)
     struct waiting w = {.len = openim__internal__uplink__get_packed_size(up)};
     bool put;
 
+    w.until = up->deadline > 0 ? oim_mono_ms() + up->deadline - up->receivedat : INT64_MAX;
     w.value = malloc(w.len + 1);
     if (w.value == NULL) return false;
     openim__internal__uplink__pack(up, w.value);
@@ -77,10 +80,19 @@ static void search_loop(struct logic_requests *r)
     struct waiting w;
 
     oim_sql_patience(r->lane.db, PATIENCE_MS);
-    while (!r->lane.app->stop) {
+    for (;;) {
+        bool stop = r->lane.app->stop; /* the rpc lanes stop as well: what they still put comes within a tick */
+
         logic_requests_report(r);
-        if (!queue_take(&w)) continue;
-        logic_request(r, w.value, w.len);
+        if (!queue_take(&w)) {
+            if (stop) return;
+            continue;
+        }
+        if (oim_mono_ms() > w.until) {
+            r->stale++;
+        } else {
+            logic_request(r, w.value, w.len);
+        }
         free(w.value);
         (void)logic_lane_flush(&r->lane);
     }
