@@ -177,6 +177,7 @@ static int log_settle(struct logic_call *call, const uint8_t *id, Openim__Intern
 
     while ((rc = log_find(call, LOG_READ " FOR UPDATE", id, done)) != OIM_OK && rc != OIM_EFATAL) {
         if (call->lane->app->stop) break;
+        (void)logic_lane_flush(call->lane); /* answers of the records before this one do not wait with it */
         usleep(RETRY_MS * 1000);
     }
     if (rc == OIM_OK) return OIM_OK;
