@@ -340,11 +340,10 @@ static int get_group_member_user_id(struct logic_call *call, const ProtobufCMess
 {
     const Openim__Group__GetGroupMemberUserIDsReq *req = (const void *)req_;
     Openim__Group__GetGroupMemberUserIDsResp *res = (void *)res_;
-    uint64_t stamp;
     int rc;
 
     if (req->groupid[0] == '\0') return logic_args(call, "groupID is empty");
-    rc = logic_group_member_check(call, req->groupid, &stamp);
+    rc = logic_group_member_check(call, req->groupid, NULL);
     return rc ? rc : logic_group_member_ids(call, req->groupid, &res->userids, &res->n_userids);
 }
 

@@ -50,7 +50,8 @@ int logic_group_page(struct logic_call *call, const char *group_id, uint64_t sta
 /* Ids of the owner and the administrators. */
 int logic_group_managers(struct logic_call *call, const char *group_id, char ***ids, size_t *n);
 
-/* 1002 unless op is a member, or an administrator of the application. stamp: what was read first, for the functions above. */
+/* 1002 unless op is a member, or an administrator of the application. stamp: what was read first, for the functions above;
+ * NULL: not wanted. */
 int logic_group_member_check(struct logic_call *call, const char *group_id, uint64_t *stamp);
 
 /* The owner or an administrator of the group, or of the application. missing: the code when op is no member (rest.md A.10: 1002 for

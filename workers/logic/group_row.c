@@ -286,42 +286,42 @@ int logic_group_managers(struct logic_call *call, const char *group_id, char ***
 
 /* ---- roles ---- */
 
+/* op's own row, NULL: no member. */
+static int op_row(struct logic_call *call, const char *group_id, uint64_t stamp, const Openim__Internal__MemberRow **row)
+{
+    ProtobufCMessage *found = NULL;
+    int rc = member_rows(call, group_id, stamp, (char *const *)&call->up->userid, 1, &found);
+
+    *row = (const Openim__Internal__MemberRow *)found;
+    return rc;
+}
+
 int logic_group_member_check(struct logic_call *call, const char *group_id, uint64_t *stamp)
 {
+    const Openim__Internal__MemberRow *row;
     char *group = (char *)group_id;
-    struct logic_version now;
-    ProtobufCMessage *row;
-    int rc = logic_versions_read(call, LOGIC_LOG_MEMBER, &group, 1, &now);
+    struct logic_version now = {0};
+    int rc = stamp ? logic_versions_read(call, LOGIC_LOG_MEMBER, &group, 1, &now) : OIM_OK;
 
-    *stamp = logic_version_stamp(&now);
+    if (stamp) *stamp = logic_version_stamp(&now);
     if (rc || call->admin) return rc;
-    rc = member_rows(call, group_id, *stamp, (char *const *)&call->up->userid, 1, &row);
+    rc = op_row(call, group_id, logic_version_stamp(&now), &row);
     if (rc) return rc;
     return row ? OIM_OK : logic_fail(call, OIM_C_PERMISSION, "not a member of the group");
 }
 
-/* 0: no member. */
-static int role_of(struct logic_call *call, const char *group_id, int64_t *role)
-{
-    static const char sql[] = "SELECT role_level FROM group_members WHERE group_id = ? AND user_id = ?";
-    struct oim_sql_value args[] = {oim_sql_text(group_id), oim_sql_text(call->up->userid)};
-    struct oim_sql_rows rows = {0};
-    int rc = oim_sql_exec(call->lane->db, call->lane->arena, sql, args, 2, &rows, NULL);
-
-    *role = rc == OIM_OK && rows.n ? logic_cell_int(&rows, 0, 0) : 0;
-    return rc;
-}
-
 int logic_group_admin_check(struct logic_call *call, const char *group_id, int missing)
 {
-    int64_t role;
+    const Openim__Internal__MemberRow *row;
     int rc;
 
     if (call->admin) return OIM_OK;
-    rc = role_of(call, group_id, &role);
+    rc = op_row(call, group_id, 0, &row);
     if (rc) return rc;
-    if (role == 0) return logic_fail(call, missing, "not a member of the group");
-    if (role < LOGIC_ROLE_ADMIN) return logic_fail(call, OIM_C_PERMISSION, "neither owner nor administrator of the group");
+    if (row == NULL) return logic_fail(call, missing, "not a member of the group");
+    if (row->member->rolelevel < LOGIC_ROLE_ADMIN) {
+        return logic_fail(call, OIM_C_PERMISSION, "neither owner nor administrator of the group");
+    }
     return OIM_OK;
 }
 

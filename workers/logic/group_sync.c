@@ -3,6 +3,7 @@
  * newer than the version that the client stores, never older.
  */
 #include "group.h"
+#include "seq.h"
 
 #include "oim_hash.h"
 
@@ -61,12 +62,11 @@ static int get_full_group_member_user_ids(struct logic_call *call, const Protobu
     Openim__Group__GetFullGroupMemberUserIDsResp *res = (void *)res_;
     struct logic_version now;
     char *group_id = req->groupid, **ids;
-    uint64_t stamp;
     size_t n;
     int rc;
 
     if (group_id[0] == '\0') return logic_args(call, "groupID is empty");
-    rc = logic_group_member_check(call, group_id, &stamp);
+    rc = logic_group_member_check(call, group_id, NULL);
     if (rc == OIM_OK) rc = logic_versions(call, LOGIC_LOG_MEMBER, &group_id, 1, &now);
     if (rc == OIM_OK) rc = logic_group_member_ids(call, group_id, &ids, &n);
     if (rc) return rc;
@@ -130,10 +130,9 @@ static int get_incremental_group_members(struct logic_call *call, const Protobuf
     Openim__Sdkws__GroupInfo *group;
     struct logic_version now;
     char *group_id = req->groupid;
-    uint64_t stamp;
     int rc;
 
-    rc = logic_group_member_check(call, group_id, &stamp); /* nobody is a member of "" */
+    rc = logic_group_member_check(call, group_id, NULL); /* nobody is a member of "" */
     if (rc) return rc;
     if (group_id[0] == '\0') return logic_args(call, "groupID is empty");
     rc = versions_and_groups(call, &group_id, 1, &now, &group);
@@ -145,18 +144,16 @@ static int get_incremental_group_members(struct logic_call *call, const Protobuf
 /* 1002 unless the caller was a member of all n groups: has a conversation of each, which stays. */
 static int left_check(struct logic_call *call, char *const *ids, size_t n)
 {
-    static const char head[] = "SELECT conversation_id FROM conversations FORCE INDEX (PRIMARY) WHERE owner_hash IN";
-    struct oim_sql_value *hashes = logic_array(call, n, sizeof(*hashes));
-    struct oim_arena *a = call->lane->arena;
-    struct oim_sql_rows rows;
+    struct logic_conv *convs = logic_array(call, n, sizeof(*convs));
+    char **names = logic_list(call, n);
     int rc;
 
-    for (size_t i = 0; i < n; i++) {
-        hashes[i] = oim_sql_blob(logic_owner_hash(a, call->up->userid, oim_arena_printf(a, "sg_%s", ids[i])), 16);
+    for (size_t i = 0; i < n; i++) names[i] = oim_arena_printf(call->lane->arena, "sg_%s", ids[i]);
+    rc = logic_convs_find(call, call->up->userid, names, n, convs);
+    for (size_t i = 0; i < n && rc == OIM_OK; i++) {
+        if (convs[i].id == NULL) return logic_fail(call, OIM_C_PERMISSION, "not a member of all groups");
     }
-    rc = logic_sql_in(call->lane, head, NULL, 0, hashes, n, "", &rows);
-    if (rc) return rc;
-    return rows.n == n ? OIM_OK : logic_fail(call, OIM_C_PERMISSION, "not a member of all groups");
+    return rc;
 }
 
 /* The answer for a group: empty until it is filled in. */
