@@ -7,40 +7,17 @@ Needs the instance of `./build.sh up`. While eight clients change the friends of
 get_incremental_friends; at the end every follower has the server's list, with every member, and the version log has a step for each change
 that was answered with success. Ends with "N passed, N failed".
 """
-import http.client, json, os, random, threading, time
+import random, threading, time
+
+from case import Api, check, finish
 
 RUN = "f" + format(int(time.time() * 1000), "x")
 USERS, CLIENTS, CHANGES = 5, 8, 800
 ARGS, DENIED, MISSING = 1001, 1002, 1004
 PAGE = {"pageNumber": 1, "showNumber": 10000}
 
-passed = failed = 0
-
-
-def check(name, good, seen=""):
-    global passed, failed
-    if good:
-        passed += 1
-    else:
-        failed += 1
-        print(f"not ok {name}: {str(seen)[:300]}", flush=True)
-
-
-class Api:
-    def __init__(self):
-        self.connection = http.client.HTTPConnection(os.environ["OPENIM_REST_ADDRESS"], timeout=60)
-
-    def post(self, path, body, token=None):
-        headers = {"Content-Type": "application/json", "operationID": f"friends{random.getrandbits(48):x}"}
-        if token:
-            headers["token"] = token
-        self.connection.request("POST", path, json.dumps(body), headers)
-        answer = json.loads(self.connection.getresponse().read())
-        return answer["errCode"], answer.get("data") or {}, answer.get("errDlt")
-
-
 api = Api()
-admin = api.post("/auth/get_admin_token", {"secret": os.environ.get("OPENIM_SECRET", "openIM123"), "userID": "imAdmin"})[1]["token"]
+admin = api.admin()
 
 
 def register(ids):
@@ -277,5 +254,4 @@ def crowd():
 
 for part in (limits, requests, at_once, crowd):
     part()
-print(f"{passed} passed, {failed} failed")
-raise SystemExit(failed != 0)
+finish()

@@ -8,7 +8,9 @@ each group has one owner and as many members as it says, every user's joined gro
 server's list, member by member, and the group's row, and the member log has a step for each change that was answered with success. Then groups are dismissed
 while others still change them. Ends with "N passed, N failed".
 """
-import http.client, json, os, random, sys, threading, time
+import random, threading, time
+
+from case import Api, check, finish
 
 ROUNDS = 100        # of a change while somebody synchronises
 
@@ -17,40 +19,10 @@ GROUPS, USERS, CLIENTS, CHANGES = 3, 16, 8, 60
 REFUSED = {1001, 1002, 1004, 1101, 1204}
 ALREADY = "a member already"  # answered with 500, as by others
 PAGE = {"pageNumber": 1, "showNumber": 1000}
-
-passed = failed = 0
 guard = threading.Lock()
 
-
-def check(name, good, seen=""):
-    global passed, failed
-    with guard:
-        if good:
-            passed += 1
-        else:
-            failed += 1
-            print(f"not ok {name}: {str(seen)[:300]}", flush=True)
-
-
-class Api:
-    def __init__(self):
-        self.connection = http.client.HTTPConnection(os.environ["OPENIM_REST_ADDRESS"], timeout=60)
-
-    def post(self, path, body, token):
-        headers = {"Content-Type": "application/json", "operationID": f"groups{random.getrandbits(48):x}", "token": token or ""}
-        self.connection.request("POST", path, json.dumps(body), headers)
-        answer = json.loads(self.connection.getresponse().read())
-        return answer["errCode"], answer.get("data") or {}, answer.get("errDlt")
-
-    def need(self, path, body, token):
-        code, data, detail = self.post(path, body, token)
-        if code:
-            raise SystemExit(f"not ok {path}: {code} {detail}")
-        return data
-
-
 api = Api()
-admin = api.need("/auth/get_admin_token", {"secret": os.environ.get("OPENIM_SECRET", "openIM123"), "userID": "imAdmin"}, None)["token"]
+admin = api.admin()
 users = [f"{RUN}u{n}" for n in range(USERS)]
 api.need("/user/user_register", {"users": [{"userID": u, "nickname": u} for u in users]}, admin)
 tokens = {u: api.need("/auth/get_user_token", {"userID": u, "platformID": 5}, admin)["token"] for u in users}
@@ -212,5 +184,4 @@ def rows_and_versions():
 many_changes()
 many_changes_at_the_end()
 rows_and_versions()
-print(f"{passed} passed, {failed} failed")
-sys.exit(failed > 0)
+finish()

@@ -7,41 +7,17 @@ Needs the instance of `./build.sh up`. Placeholders, quotes, last messages, who 
 read the same conversations while the copies of the marks are deleted from Redis under them: what one answer said, every later
 answer says. Ends with "N passed, N failed".
 """
-import base64, hashlib, http.client, json, os, random, socket, subprocess, threading, time
+import base64, hashlib, json, os, random, socket, subprocess, threading, time
 
+from case import Api, check, finish, mariadb
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 RUN = "m" + format(int(time.time() * 1000), "x")
 ARGS, DENIED, MISSING, REVOKED_ALREADY = 1001, 1002, 1004, 1404
 GONE = 4        # status of what is deleted
 REVOKED = 2101  # contentType of what is revoked
 CLIENTS, READERS, CHANGES, LONG = 4, 6, 100, 600
 SEARCHES, QUEUE = 80, 64    # at once; those that wait at most (workers/logic/rpc_search.c)
-
-passed = failed = 0
-lock = threading.Lock()
-
-
-def check(name, good, seen=""):
-    global passed, failed
-    with lock:
-        if good:
-            passed += 1
-        else:
-            failed += 1
-            print(f"not ok {name}: {str(seen)[:400]}", flush=True)
-
-
-class Api:
-    def __init__(self):
-        self.connection = http.client.HTTPConnection(os.environ["OPENIM_REST_ADDRESS"], timeout=60)
-
-    def post(self, path, body, token=None, operation=None):
-        headers = {"Content-Type": "application/json", "operationID": operation or f"messages{random.getrandbits(48):x}"}
-        if token:
-            headers["token"] = token
-        self.connection.request("POST", path, json.dumps(body), headers)
-        answer = json.loads(self.connection.getresponse().read())
-        return answer["errCode"], answer.get("data") or {}, answer.get("errDlt")
-
 
 class Redis:
     """DEL, and nothing else."""
@@ -57,7 +33,7 @@ class Redis:
 
 
 api, redis = Api(), Redis()
-admin = api.post("/auth/get_admin_token", {"secret": os.environ.get("OPENIM_SECRET", "openIM123"), "userID": "imAdmin"})[1]["token"]
+admin = api.admin()
 tokens = {}
 
 
@@ -308,10 +284,7 @@ class Held:
     """The history, locked by a session of MySQL: whoever searches in it waits."""
 
     def __init__(self):
-        host, port = os.environ["OPENIM_MYSQL_ADDRESS"].rsplit(":", 1)
-        self.client = subprocess.Popen(["mariadb", "--no-defaults", "-h", host, "-P", port, "-u", os.environ["OPENIM_MYSQL_USER"],
-                                        f"-p{os.environ['OPENIM_MYSQL_PASSWORD']}", "-NBn", os.environ["OPENIM_MYSQL_DATABASE"]],
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.client = subprocess.Popen(mariadb("-NBn"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.client.stdin.write("LOCK TABLES msg_history WRITE; SELECT 'held';\n")
         self.client.stdin.flush()
         self.good = self.client.stdout.readline().strip() == "held"
@@ -343,6 +316,35 @@ def waiting():
         t.join()
     served = sum(c == 0 for c, _, _ in answers)
     check("waiting: the others are found then", len(answers) == SEARCHES and served >= 1, (len(answers), served))
+
+
+def leaving():
+    """openim-logic that is told to end answers the searches that it has taken."""
+    log = os.path.join(os.environ.get("OPENIM_VAR") or os.path.join(ROOT, "var"), "log", "logic.log")
+    began, links = os.path.getsize(log), [Api() for _ in range(3)]
+    headers = {"Content-Type": "application/json", "operationID": "messagesleaving", "token": admin}
+    held = Held()
+    check("leaving: the history is held", held.good)
+    try:
+        for link in links:
+            link.connection.request("POST", "/msg/search_msg", json.dumps({"pagination": {"pageNumber": 1, "showNumber": 1}}), headers)
+        check("leaving: a request after them is answered", api.post("/user/get_users_info", {"userIDs": ["imAdmin"]}, admin)[0] == 0)
+        restart = subprocess.Popen([os.path.join(ROOT, "build.sh"), "restart", "logic"], stdout=subprocess.DEVNULL)
+        until = time.time() + 8
+        while (told := '"stopping"' in said_since(log, began)) is False and time.time() < until:
+            time.sleep(0.01)
+        check("leaving: it was told to end", told)
+    finally:
+        held.free()
+    codes = [json.loads(link.connection.getresponse().read())["errCode"] for link in links]
+    check("leaving: all searches are answered", codes == [0, 0, 0], codes)
+    check("leaving: it comes back", restart.wait(60) == 0)
+
+
+def said_since(log, offset):
+    with open(log, encoding="utf-8", errors="replace") as file:
+        file.seek(offset)
+        return file.read()
 
 
 def in_a_group():
@@ -432,7 +434,6 @@ def together():
     check("all was changed", len(said) == CLIENTS * CHANGES, len(said))
 
 
-for part in (deleting, quoting, reading, sending, searching, waiting, in_a_group, everybody, together):
+for part in (deleting, quoting, reading, sending, searching, waiting, leaving, in_a_group, everybody, together):
     part()
-print(f"{passed} passed, {failed} failed")
-raise SystemExit(1 if failed else 0)
+finish()
